@@ -1,0 +1,58 @@
+# One environment for everything that runs here; `make` alone lists what there is.
+# The first target that needs it creates .venv and installs the project; a changed pyproject.toml does so again.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+EXTRAS := service,ocr,engine,local,training,dev
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+# Overridden with PYTHON=…; otherwise the first that really starts, is new enough and can make environments.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
+
+# Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
+ARGS ?=
+
+.PHONY: help setup demo up test lint format docs clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+setup: $(STAMP) ## Create .venv with everything that one machine needs (about 2 GB)
+
+demo: $(STAMP) ## Start everything, explain the example figures in the terminal, stop
+	$(BIN)/llava-graph demo $(ARGS)
+
+up: $(STAMP) ## Run everything on this machine until ctrl-C
+	$(BIN)/llava-graph up $(ARGS)
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/pytest $(ARGS)
+
+lint: $(STAMP) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Put the code into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write the README's tables of settings and metrics anew
+	$(BIN)/python -m docs.reference
+
+clean: ## Remove .venv, caches and the logs of local runs
+	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@if [[ -z "$(PYTHON)" ]]; then \
+		echo "No Python 3.11 or newer with venv was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@

@@ -1,0 +1,78 @@
+"""Writes the README's tables of settings and metrics from the code that defines them: `make docs`.
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; tests/unit/test_docs.py fails when one is not current.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from pydantic_settings import BaseSettings
+
+from ocr_worker.metrics import WorkerMetrics
+from ocr_worker.settings import WorkerSettings
+from service.metrics import Metrics
+from service.settings import GatewaySettings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def tables() -> dict[str, str]:
+    """Every generated table by the name of its place in the README."""
+    gateway, worker = CollectorRegistry(), CollectorRegistry()
+    Metrics(gateway)
+    WorkerMetrics(worker)
+    return {
+        "gateway-settings": _settings(GatewaySettings),
+        "ocr-worker-settings": _settings(WorkerSettings),
+        "gateway-metrics": _metrics(gateway),
+        "ocr-worker-metrics": _metrics(worker),
+    }
+
+
+def filled(text: str) -> str:
+    """The text with every table put into its place. Raises ValueError when a place is missing."""
+    for name, table in tables().items():
+        place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+        found = place.search(text)
+        if found is None:
+            raise ValueError(f"there is no place <!-- {name} --> … <!-- /{name} -->")
+        begin, end = found.span()
+        text = f"{text[:begin]}\n{table}\n\n{text[end:]}"
+    return text
+
+
+def _settings(settings: type[BaseSettings]) -> str:
+    prefix = settings.model_config.get("env_prefix", "")
+    return _table(
+        ("variable", "default", "meaning"),
+        (
+            (
+                f"`{prefix}{name.upper()}`",
+                "none" if field.default is None else f"`{field.default}`",
+                field.description or "",
+            )
+            for name, field in settings.model_fields.items()
+        ),
+    )
+
+
+def _metrics(registry: CollectorRegistry) -> str:
+    found = sorted((metric.name, metric.type, metric.documentation) for metric in registry.collect())
+    return _table(("metric", "type", "meaning"), ((f"`{name}`", kind, words) for name, kind, words in found))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def main() -> None:
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""A small client of the gateway: one figure and its caption in, the events of the explanation out.
+
+    async with httpx2.AsyncClient(base_url="http://127.0.0.1:8000", timeout=client.TIMEOUT) as gateway:
+        async for event in client.explain(gateway, image_bytes, "Accuracy over training steps."):
+            ...
+
+It knows HTTP and the events' names, not how a terminal looks, and nothing of what runs behind the gateway.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+TIMEOUT = httpx2.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
+"""Seconds. While the gateway waits for OCR or engine it sends comments, so a silent minute means that it is gone."""
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""A figure full of text makes one large `ocr` event; a whole explanation stands once more in `done`."""
+
+
+class ExplainError(Exception):
+    """The explanation failed: the gateway refused it, the stream carried an `error` event, or the line broke.
+
+    `code` is the gateway's own (see README, "Errors"), or one of this client's: `gateway_unreachable`, `stream_broken`,
+    `unexpected_response`. `retry_after_s` is set where the gateway said when to come back.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event: `name` is `figure`, `ocr`, `delta` or `done`, `data` its JSON object (see README)."""
+
+    name: str
+    data: dict[str, Any]
+
+
+async def explain(
+    gateway: httpx2.AsyncClient,
+    image: bytes,
+    caption: str,
+    *,
+    question: str | None = None,
+    ocr: bool = True,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+) -> AsyncGenerator[Event, None]:
+    """The events of one explanation, as they come; the last one is `done`.
+
+    Raises ExplainError, also when the stream ends before `done`. Leaving the iteration early (`aclose`) hangs up, which
+    stops the generation in the engine.
+    """
+    fields = {"caption": caption, "ocr": "auto" if ocr else "off"}
+    if question is not None:
+        fields["question"] = question
+    if max_tokens is not None:
+        fields["max_tokens"] = str(max_tokens)
+    if temperature is not None:
+        fields["temperature"] = str(temperature)
+    try:
+        async with gateway.sse(
+            "/v1/explain",
+            method="POST",
+            data=fields,
+            files={"image": ("figure", image)},
+            max_event_size=MAX_EVENT_BYTES,
+        ) as stream:
+            if stream.response.is_error:
+                raise _refusal(stream.response.status_code, stream.response.headers, await stream.response.aread())
+            async for raw in stream:
+                event = _event(raw)
+                yield event
+                if event.name == "done":
+                    return
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+        raise ExplainError(
+            "gateway_unreachable", f"no gateway answers at {gateway.base_url} ({error})", retryable=True
+        ) from error
+    except httpx2.HTTPError as error:
+        raise ExplainError("stream_broken", str(error) or type(error).__name__, retryable=True) from error
+    raise ExplainError("stream_broken", "the stream ended before the explanation did", retryable=True)
+
+
+def _event(raw: httpx2.ServerSentEvent) -> Event:
+    data = _json_object(raw.data)
+    if data is None:
+        raise ExplainError("unexpected_response", f"event {raw.event!r} holds no JSON object")
+    if raw.event == "error":
+        raise ExplainError(
+            str(data.get("code", "unknown")), str(data.get("message", "")), retryable=bool(data.get("retryable"))
+        )
+    return Event(raw.event, data)
+
+
+def _refusal(status: int, headers: httpx2.Headers, body: bytes) -> ExplainError:
+    """An RFC 9457 problem as an exception; anything else (a proxy's page, say) becomes `unexpected_response`."""
+    problem = _json_object(body)
+    retry_after = headers.get("retry-after", "")
+    retry_after_s = float(retry_after) if retry_after.isdecimal() else None
+    if problem is None or "code" not in problem:
+        return ExplainError("unexpected_response", f"HTTP {status}", status=status, retry_after_s=retry_after_s)
+    words = problem.get("detail") or problem.get("title") or f"HTTP {status}"
+    return ExplainError(
+        str(problem["code"]),
+        str(words),
+        status=status,
+        retryable=bool(problem.get("retryable")),
+        retry_after_s=retry_after_s,
+    )
+
+
+def _json_object(text: str | bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

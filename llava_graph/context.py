@@ -1,0 +1,209 @@
+"""The context prompt: the one place where caption, OCR text and question become what the model reads.
+
+Serving, training and evaluation all call `first_turn` and `conversation`, so that what a model sees in production is
+what it was trained on. A model's manifest names its template; this module knows no tokenizer and no HTTP.
+
+Captions and OCR text are untrusted: `neutralise` takes from them whatever a chat template or tokenizer could read as
+a command (special tokens, role markers, control characters) and counts what it took.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from llava_graph.ocr import Box, Line
+
+DEFAULT_QUESTION = "Explain this figure."
+
+GRID = 1000
+"""Box coordinates are given to models on a grid of 0..999 in both directions, whatever the size of the image."""
+
+LOCATION_STEP = 10
+"""The `located` template rounds grid coordinates to this, so that a small model needs 100 location tokens."""
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FigureContext:
+    """What is known of a figure besides its pixels. `width` and `height` are pixels of the upright image."""
+
+    width: int
+    height: int
+    caption: str = ""
+    lines: Sequence[Line] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The text that goes beside the image in the first user turn, and how many dangerous spots were neutralised."""
+
+    text: str
+    neutralised: int
+
+
+# Special tokens of the LLaMA, ChatML, Mistral and LLaVA families, and our own location tokens: <s>, </s>, <image>,
+# <|im_start|>, <im_patch>, <0x0A>, <510>, [INST], <<SYS>>.
+_SPECIAL_TOKEN = re.compile(
+    r"<+(?=/?\|?[A-Za-z0-9_/]{1,24}(?:[ _][A-Za-z0-9_]{1,24}){0,3}\|?>)|\[(?=/?INST\])", re.IGNORECASE
+)
+_ROLE_MARKER = re.compile(r"(?<![A-Za-z])(USER|ASSISTANT|SYSTEM|HUMAN|GPT)(\s*):", re.IGNORECASE)
+_HEADING = re.compile(r"#{3,}")
+
+
+def neutralise(text: str) -> tuple[str, int]:
+    """Text that no tokenizer or chat template reads as a command, on one line, and the number of spots changed.
+
+    The text stays legible: `<image>` becomes `‹image>`, `USER:` becomes `USER：` (full-width colon), `###` becomes
+    `#`. Control and format characters (Unicode categories Cc, Cf, Co, Cs) go, white space runs become one space.
+    """
+    hits = 0
+    kept = []
+    for char in text:
+        if char.isspace():
+            kept.append(" ")
+        elif unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):
+            hits += 1
+        else:
+            kept.append(char)
+    text = " ".join("".join(kept).split())
+    text, count = _SPECIAL_TOKEN.subn(lambda m: "‹" if m[0].startswith("<") else "⟦", text)
+    hits += count
+    text, count = _ROLE_MARKER.subn(r"\1\2：", text)
+    hits += count
+    text, count = _HEADING.subn("#", text)
+    return text, hits + count
+
+
+def grid_box(box: Box, width: int, height: int, step: int = 1) -> tuple[int, int, int, int]:
+    """A pixel box on the 0..999 grid, rounded to multiples of `step` and clipped to the grid."""
+
+    def place(value: float, size: int) -> int:
+        cell = int(value / size * GRID / step + 0.5) * step
+        return min(max(cell, 0), (GRID - 1) // step * step)
+
+    x0, y0, x1, y1 = box
+    return place(x0, width), place(y0, height), place(x1, width), place(y1, height)
+
+
+def _located(context: FigureContext, question: str) -> str:
+    """Box before text: by the time a causal model reads a word it knows where the word stands in the image."""
+    rows = [f"Caption: {context.caption}", "Text in the figure:"]
+    for line in context.lines:
+        box = grid_box(line.box, context.width, context.height, LOCATION_STEP)
+        rows.append("".join(f"<{v}>" for v in box) + line.text)
+    return "\n".join([*rows, f"Question: {question}"])
+
+
+def _plain(context: FigureContext, question: str) -> str:
+    """For vision-language models that were not trained by us: boxes in digits, as most of them write them."""
+    rows = [f"Caption of the figure: {context.caption or '(none)'}"]
+    if context.lines:
+        rows.append(f"Text read in the figure, each with its box [x0,y0,x1,y1] on a grid of 0 to {GRID - 1}:")
+        for line in context.lines:
+            x0, y0, x1, y1 = grid_box(line.box, context.width, context.height)
+            rows.append(f"[{x0},{y0},{x1},{y1}] {line.text}")
+    return "\n".join([*rows, "", question])
+
+
+def _original(context: FigureContext, question: str) -> str:
+    """The prompt of the original LLaVA-Graph (findalexli/LLaVA-Graph): full text, words, caption, instruction."""
+    words = [word for line in context.lines for word in line.text.split()]
+    # Words that are harmless one by one (`<`, `image`, `>`) can make a command when they are joined.
+    joined, _ = neutralise("".join(words))
+    listed = ", ".join([joined, *words])
+    return f"OCR extracted text list, separated by ', ' : {listed} {context.caption}\n{question}"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How a model wants its context. `version` changes whenever the rendered text would change.
+
+    The limits keep the prompt within the context length of the models that use the template; what lies beyond is cut.
+    """
+
+    name: str
+    version: int
+    render: Callable[[FigureContext, str], str]
+    max_lines: int
+    max_line_chars: int
+    max_caption_chars: int
+    min_confidence: float
+
+
+TEMPLATES = {
+    template.name: template
+    for template in (
+        Template("located", 1, _located, max_lines=64, max_line_chars=80, max_caption_chars=600, min_confidence=0.5),
+        # The longest captions of SciCap stay below 3,000 characters.
+        Template("plain", 1, _plain, max_lines=120, max_line_chars=200, max_caption_chars=4000, min_confidence=0.5),
+        Template(
+            "original", 1, _original, max_lines=120, max_line_chars=200, max_caption_chars=2000, min_confidence=0.0
+        ),
+    )
+}
+
+
+def first_turn(template_name: str, context: FigureContext, question: str = DEFAULT_QUESTION) -> Prompt:
+    """The first user turn of a conversation about a figure, without the image itself, which stands before it.
+
+    Lines are printed in the order given (see `ocr.reading_order`). When there are more than the template takes, the
+    most confident stay. Raises KeyError for a template that does not exist.
+    """
+    template = TEMPLATES[template_name]
+    kept = [line for line in context.lines if line.confidence >= template.min_confidence and line.text.strip()]
+    if len(kept) > template.max_lines:
+        best = sorted(range(len(kept)), key=lambda i: kept[i].confidence, reverse=True)[: template.max_lines]
+        kept = [kept[i] for i in sorted(best)]
+    caption, hits = neutralise(context.caption[: template.max_caption_chars])
+    lines = []
+    for line in kept:
+        text, count = neutralise(line.text[: template.max_line_chars])
+        hits += count
+        if text:
+            lines.append(Line(text, line.box, line.confidence))
+    asked, count = neutralise(question)
+    hits += count
+    clean = FigureContext(context.width, context.height, caption, lines)
+    return Prompt(template.render(clean, asked or DEFAULT_QUESTION), hits)
+
+
+def conversation(
+    template_name: str,
+    context: FigureContext,
+    turns: Sequence[Turn],
+    image_part: dict[str, object],
+) -> tuple[list[dict[str, object]], int]:
+    """Chat messages (OpenAI's and the Hugging Face chat templates' form) for a conversation about one figure.
+
+    `image_part` is the content part that carries the image: `{"type": "image_url", ...}` towards an engine,
+    `{"type": "image"}` in training. Image and context come first and never change from turn to turn, so that an
+    engine's prefix and image caches serve the follow-up questions. Also returns the number of neutralised spots.
+
+    Raises ValueError when the turns do not start with the user or do not alternate.
+    """
+    messages: list[dict[str, object]] = []
+    hits = 0
+    for i, turn in enumerate(turns):
+        if turn.role != ("user", "assistant")[i % 2]:
+            raise ValueError(f"turn {i} is from {turn.role!r}: turns start with the user and alternate")
+        if i == 0:
+            prompt = first_turn(template_name, context, turn.text)
+            hits += prompt.neutralised
+            content: object = [image_part, {"type": "text", "text": prompt.text}]
+        else:
+            text, count = neutralise(turn.text)
+            hits += count
+            content = [{"type": "text", "text": text}]
+        messages.append({"role": turn.role, "content": content})
+    return messages, hits

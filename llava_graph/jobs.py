@@ -1,0 +1,491 @@
+"""OCR jobs on Redis: every key, the wire format, and the scripts that gateways and workers agree on.
+
+How a figure gets its text:
+
+1. A gateway calls `JobProducer.look_up`. A stored result is answered at once; otherwise the gateway's reply list is
+   now among the figure's waiters, and if a job for the figure is already under way that was all.
+2. Only when nobody works on the figure does the gateway encode the image and call `JobProducer.submit`: one script
+   checks again, and stores the image, the marker and the stream entry together. However many ask, one job runs.
+3. A worker takes the entry from the consumer group, reads the figure, and settles the job with one script (`SETTLE`):
+   result stored, waiters told, marker and image gone, entry acknowledged and deleted. A worker that dies before this
+   leaves the entry pending, and a living worker takes it over.
+4. The gateway reads its reply list (`JobProducer.replies`): one connection per process, not one per waiting client.
+
+Replies are lists with a time to live, not pub/sub: a gateway that is away for a moment finds its replies afterwards.
+Times on the wire are unix milliseconds; machines that share a queue are expected to have clocks within a second.
+
+On a Redis Cluster, give a prefix with a hash tag (`{lg}:`): the scripts touch several keys and need them in one slot.
+This module knows neither HTTP nor any OCR library, and it never decodes an image.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from llava_graph.ocr import Line
+
+WIRE_VERSION = 1
+"""Raised when an old worker could misread a new gateway's job or the other way round. New fields need no raise."""
+
+GROUP = "ocr"
+"""The consumer group on the job stream."""
+
+DEFAULT_MAX_DEPTH = 256
+"""Jobs waiting and running; at one second a figure and two workers, the last one waits about two minutes."""
+
+JOB_GRACE_MS = 120_000
+"""Image, marker and waiters outlive a job's deadline by this, so that a job begun in time, lost with its worker and
+taken over still finds them. It also bounds how long a marker whose job was lost can keep a figure from a new job."""
+
+REPLIES_TTL_MS = 60_000
+"""A reply list that nobody reads (its gateway is gone) disappears after this."""
+
+MAX_REPLIES = 10_000
+"""Replies kept for a gateway that does not read; the oldest go first."""
+
+MAX_DEAD_LETTERS = 1_000
+"""Dead letters kept for inspection; the oldest go first."""
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds: the clock of every time on the wire."""
+    return time.time_ns() // 1_000_000
+
+
+class WireError(ValueError):
+    """A job, reply or worker record that this version cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The name of everything that the OCR queue keeps in Redis."""
+
+    prefix: str = "lg:"
+
+    @property
+    def jobs(self) -> str:
+        """Stream of jobs. Its length is the queue depth: settled entries are deleted, never trimmed."""
+        return f"{self.prefix}ocr:jobs"
+
+    @property
+    def dead(self) -> str:
+        """Stream of jobs that were given up, each with a reason; capped at `MAX_DEAD_LETTERS`."""
+        return f"{self.prefix}ocr:dead"
+
+    @property
+    def engine(self) -> str:
+        """Revision of the OCR engine whose results are served from the cache: that of the worker started last."""
+        return f"{self.prefix}ocr:engine"
+
+    @property
+    def workers(self) -> str:
+        """Set of consumer names, living or not; `worker` tells which live."""
+        return f"{self.prefix}ocr:workers"
+
+    @property
+    def results(self) -> str:
+        """What all result keys begin with. Carries the wire version: after an upgrade no cached reply is unreadable."""
+        return f"{self.prefix}ocr:result:{WIRE_VERSION}:"
+
+    def worker(self, consumer: str) -> str:
+        """Liveness of one worker: a `WorkerRecord` that expires when its worker stops renewing it."""
+        return f"{self.prefix}ocr:worker:{consumer}"
+
+    def image(self, figure_id: str) -> str:
+        """PNG of a figure whose job is under way."""
+        return f"{self.prefix}ocr:image:{figure_id}"
+
+    def result(self, engine: str, figure_id: str) -> str:
+        """`Reply` of a finished figure: the cache. By engine revision, so that an upgrade serves no old text."""
+        return f"{self.results}{engine}:{figure_id}"
+
+    def waiters(self, figure_id: str) -> str:
+        """Set of the reply lists of the gateways that wait for a figure."""
+        return f"{self.prefix}ocr:waiters:{figure_id}"
+
+    def pending(self, figure_id: str) -> str:
+        """Marker that a job for a figure is under way: a hash of `job_id` and the latest `deadline_ms` of any asker."""
+        return f"{self.prefix}ocr:pending:{figure_id}"
+
+    def replies(self, gateway_id: str) -> str:
+        """List of `Reply`s for one gateway process."""
+        return f"{self.prefix}ocr:replies:{gateway_id}"
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    DONE = "done"
+    """Read; there may be no text in the figure."""
+    FAILED = "failed"
+    """Given up for a reason that lies in the figure or the engine; a dead letter tells it."""
+    EXPIRED = "expired"
+    """Dropped unread: nobody waited any more when a worker came to it."""
+
+
+class Admission(StrEnum):
+    """What a look-up or submission found."""
+
+    CACHED = "cached"
+    """Answered from the store; the reply is at hand and nothing will come to the reply list."""
+    JOINED = "joined"
+    """A job for this figure is under way; its reply will come to the reply list."""
+    QUEUED = "queued"
+    """A job was made; its reply will come to the reply list."""
+    UNKNOWN = "unknown"
+    """Look-up only: nobody works on this figure. Submit it."""
+    FULL = "full"
+    """Submission only: the queue is at its bound, nothing was queued and no reply will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One figure to read. The image travels beside it, under `Keys.image`."""
+
+    job_id: str
+    figure_id: str
+    deadline_ms: int
+    """When the first asker stops waiting. Later askers may wait longer: `Keys.pending` holds the latest deadline."""
+    enqueued_at_ms: int
+    request_id: str = ""
+    """Of the request that caused the job, for the logs on both sides."""
+
+    def to_fields(self) -> dict[str, str]:
+        """The stream entry."""
+        return {
+            "v": str(WIRE_VERSION),
+            "job_id": self.job_id,
+            "figure_id": self.figure_id,
+            "deadline_ms": str(self.deadline_ms),
+            "enqueued_at_ms": str(self.enqueued_at_ms),
+            "request_id": self.request_id,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> Job:
+        """The inverse of `to_fields`, ignoring fields it does not know; raises WireError on anything else."""
+        try:
+            text = {key.decode(): value.decode() for key, value in fields.items()}
+            if text["v"] != str(WIRE_VERSION):
+                raise WireError(f"job has wire version {text['v']!r}, this worker speaks {WIRE_VERSION}")
+            if not text["job_id"] or not text["figure_id"]:
+                raise WireError("job has an empty job_id or figure_id")
+            return cls(
+                job_id=text["job_id"],
+                figure_id=text["figure_id"],
+                deadline_ms=int(text["deadline_ms"]),
+                enqueued_at_ms=int(text["enqueued_at_ms"]),
+                request_id=text.get("request_id", ""),
+            )
+        except KeyError as error:
+            raise WireError(f"job lacks the field {error}") from error
+        except UnicodeDecodeError as error:
+            raise WireError(f"job is not UTF-8: {error}") from error
+        except ValueError as error:
+            raise error if isinstance(error, WireError) else WireError(f"job has a bad number: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a figure's job ended; also what the cache stores."""
+
+    figure_id: str
+    outcome: Outcome
+    lines: Sequence[Line] = ()
+    """In reading order, boxes in pixels of the upright image. Empty unless `outcome` is DONE."""
+    engine: str = ""
+    """Revision of the OCR engine that read the figure."""
+    run_ms: float = 0.0
+    """Time in the OCR engine. For a figure read in a batch, the time of the batch."""
+    reason: str = ""
+    """Why the job failed or was dropped, in words for a log."""
+
+    def to_json(self) -> bytes:
+        return json.dumps(
+            {
+                "v": WIRE_VERSION,
+                "figure_id": self.figure_id,
+                "outcome": self.outcome.value,
+                "lines": [line.to_json() for line in self.lines],
+                "engine": self.engine,
+                "run_ms": round(self.run_ms, 1),
+                "reason": self.reason,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Reply:
+        """The inverse of `to_json`, ignoring fields it does not know; raises WireError on anything else."""
+        try:
+            data = json.loads(raw)
+            if data["v"] != WIRE_VERSION:
+                raise WireError(f"reply has wire version {data['v']!r}, this gateway speaks {WIRE_VERSION}")
+            return cls(
+                figure_id=str(data["figure_id"]),
+                outcome=Outcome(data["outcome"]),
+                lines=tuple(Line.from_json(line) for line in data["lines"]),
+                engine=str(data["engine"]),
+                run_ms=float(data["run_ms"]),
+                reason=str(data["reason"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise WireError(f"reply is not in the agreed form: {error!r}") from error
+        except ValueError as error:
+            raise error if isinstance(error, WireError) else WireError(f"reply cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """What a living worker says about itself."""
+
+    consumer: str
+    engine: str
+    host: str
+    started_at_ms: int
+
+    def to_json(self) -> bytes:
+        return json.dumps(
+            {
+                "consumer": self.consumer,
+                "engine": self.engine,
+                "host": self.host,
+                "started_at_ms": self.started_at_ms,
+            }
+        ).encode()
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> WorkerRecord:
+        """The inverse of `to_json`; raises WireError on anything else."""
+        try:
+            data = json.loads(raw)
+            return cls(str(data["consumer"]), str(data["engine"]), str(data["host"]), int(data["started_at_ms"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WireError(f"worker record is not in the agreed form: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The answer to a look-up or submission. `reply` is there exactly when `admission` is CACHED."""
+
+    admission: Admission
+    reply: Reply | None = field(default=None)
+
+
+# What look-up and submission share: the cached reply, and joining a job that is under way. A joiner who waits longer
+# than those before moves the deadline, and the time to live of all that the job needs.
+_SHARED = """
+local function cached(engine_key, results, figure_id)
+  local engine = redis.call('GET', engine_key)
+  return engine and redis.call('GET', results .. engine .. ':' .. figure_id)
+end
+local function wait(waiters, reply_list, ttl_ms)
+  redis.call('SADD', waiters, reply_list)
+  if redis.call('PTTL', waiters) < ttl_ms then redis.call('PEXPIRE', waiters, ttl_ms) end
+end
+local function join(pending, image, deadline_ms, ttl_ms)
+  local latest = redis.call('HGET', pending, 'deadline_ms')
+  if not latest then return false end
+  if tonumber(latest) < tonumber(deadline_ms) then
+    redis.call('HSET', pending, 'deadline_ms', deadline_ms)
+    redis.call('PEXPIRE', pending, ttl_ms)
+    redis.call('PEXPIRE', image, ttl_ms)
+  end
+  return true
+end
+"""
+
+# KEYS: engine, pending, waiters, image. ARGV: result prefix, figure_id, reply list, deadline_ms, ttl_ms.
+_LOOK_UP = (
+    _SHARED
+    + """
+local reply = cached(KEYS[1], ARGV[1], ARGV[2])
+if reply then return {'cached', reply} end
+wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
+if join(KEYS[2], KEYS[4], ARGV[4], ARGV[5]) then return {'joined', ''} end
+return {'unknown', ''}
+"""
+)
+
+# KEYS: engine, pending, waiters, image, jobs. ARGV: as look-up, then max_depth, PNG, job_id, the entry's fields.
+_SUBMIT = (
+    _SHARED
+    + """
+local reply = cached(KEYS[1], ARGV[1], ARGV[2])
+if reply then
+  redis.call('SREM', KEYS[3], ARGV[3])
+  return {'cached', reply}
+end
+if join(KEYS[2], KEYS[4], ARGV[4], ARGV[5]) then
+  wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
+  return {'joined', ''}
+end
+if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[6]) then
+  redis.call('SREM', KEYS[3], ARGV[3])
+  return {'full', ''}
+end
+redis.call('SET', KEYS[4], ARGV[7], 'PX', ARGV[5])
+redis.call('HSET', KEYS[2], 'job_id', ARGV[8], 'deadline_ms', ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
+redis.call('XADD', KEYS[5], '*', unpack(ARGV, 9))
+return {'queued', ''}
+"""
+)
+
+# Ends a job, once: store, tell, clean up, acknowledge, in this order and all or nothing.
+# KEYS: jobs, pending, image, waiters, result, dead.
+# ARGV: group, entry id, job_id, outcome, reply, keep_ms, replies_ttl_ms, max_replies, max_dead, dead letter's fields…
+# Returns whether the entry was still ours to settle, and how many gateways were told.
+#
+# Two workers can settle one job: a worker that was thought dead comes back after another took its job over. A second
+# DONE stores the same text again and finds nobody waiting; a second FAILED or EXPIRED must not undo a DONE, so it
+# does nothing. A marker with another job_id belongs to a newer job for the same figure, which cleans up after itself.
+SETTLE = """
+local done = ARGV[4] == 'done'
+if done then redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6]) end
+local ours = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+if ours == 0 and not done then return {0, 0} end
+if not done and tonumber(ARGV[6]) > 0 then redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6], 'NX') end
+if ARGV[10] then redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[9], '*', unpack(ARGV, 10)) end
+local owner = redis.call('HGET', KEYS[2], 'job_id')
+local newer = owner and owner ~= ARGV[3]
+local told = 0
+if done or not newer then
+  for _, replies in ipairs(redis.call('SMEMBERS', KEYS[4])) do
+    redis.call('RPUSH', replies, ARGV[5])
+    redis.call('LTRIM', replies, -tonumber(ARGV[8]), -1)
+    redis.call('PEXPIRE', replies, ARGV[7])
+    told = told + 1
+  end
+  redis.call('DEL', KEYS[4])
+end
+if not newer then redis.call('DEL', KEYS[2], KEYS[3]) end
+return {ours, told}
+"""
+
+
+class JobProducer:
+    """The gateway's side of the queue. One per process; the Redis client is handed in and stays the caller's.
+
+    Every method raises `redis.exceptions.RedisError` when Redis cannot be reached or refuses.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, gateway_id: str, *, max_depth: int = DEFAULT_MAX_DEPTH) -> None:
+        """`gateway_id` names the reply list and must be new for each process: two would take each other's replies."""
+        self._redis = redis
+        self._keys = keys
+        self._reply_list = keys.replies(gateway_id)
+        self._max_depth = max_depth
+        self._look_up = redis.register_script(_LOOK_UP)
+        self._submit = redis.register_script(_SUBMIT)
+
+    async def look_up(self, figure_id: str, deadline_ms: int) -> Asked:
+        """CACHED, JOINED or UNKNOWN; from now on this gateway is among the figure's waiters unless it was CACHED.
+
+        Raises WireError when the cache holds what this version cannot read.
+        """
+        keys = self._keys
+        raw = await self._look_up(
+            keys=[keys.engine, keys.pending(figure_id), keys.waiters(figure_id), keys.image(figure_id)],
+            args=[keys.results, figure_id, self._reply_list, deadline_ms, _ttl_ms(deadline_ms)],
+        )
+        return _asked(raw)
+
+    async def submit(self, job: Job, png: bytes) -> Asked:
+        """QUEUED, or CACHED, JOINED or FULL when that is how things stand by now.
+
+        Safe to call again after a connection error: the second call finds the first one's job and joins it.
+        """
+        keys = self._keys
+        entry = [part for pair in job.to_fields().items() for part in pair]
+        raw = await self._submit(
+            keys=[
+                keys.engine,
+                keys.pending(job.figure_id),
+                keys.waiters(job.figure_id),
+                keys.image(job.figure_id),
+                keys.jobs,
+            ],
+            args=[
+                keys.results,
+                job.figure_id,
+                self._reply_list,
+                job.deadline_ms,
+                _ttl_ms(job.deadline_ms),
+                self._max_depth,
+                png,
+                job.job_id,
+                *entry,
+            ],
+        )
+        return _asked(raw)
+
+    async def replies(self, *, block_s: float = 2.0, most: int = 100) -> list[bytes]:
+        """Waits up to `block_s` for replies and returns those that are there, at most `most`; none is an empty list.
+
+        Each is for `Reply.from_json`; they come undecoded so that one that cannot be read costs only its own waiters.
+        For one reader task per process. `block_s` must stay below the client's socket timeout (see `connect`).
+        """
+        first = await self._redis.blpop([self._reply_list], timeout=block_s)
+        if first is None:
+            return []
+        rest: Any = await self._redis.lpop(self._reply_list, most - 1) if most > 1 else None
+        return [first[1], *(rest or ())]
+
+    async def depth(self) -> int:
+        """Jobs waiting and running."""
+        return int(await self._redis.xlen(self._keys.jobs))
+
+
+async def live_workers(redis: Redis, keys: Keys) -> list[WorkerRecord]:
+    """The workers that renewed their liveness lately. Raises RedisError, or WireError for a record it cannot read."""
+    consumers: Any = await redis.smembers(keys.workers)
+    if not consumers:
+        return []
+    records: Any = await redis.mget([keys.worker(name.decode()) for name in sorted(consumers)])
+    return [WorkerRecord.from_json(raw) for raw in records if raw is not None]
+
+
+def connect(
+    redis_url: str,
+    *,
+    max_connections: int = 16,
+    connect_timeout_s: float = 1.0,
+    command_timeout_s: float = 5.0,
+) -> Redis:
+    """A client on which every call has a deadline; nothing is sent before the first call. Close it with `aclose()`.
+
+    A command waits at most `command_timeout_s` for its answer (so blocking reads must block for less), and as long for
+    a free connection. It is tried twice: after a Redis restart the pool still holds connections that are dead.
+    """
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+        redis_url,
+        max_connections=max_connections,
+        timeout=command_timeout_s,
+        socket_connect_timeout=connect_timeout_s,
+        socket_timeout=command_timeout_s,
+        retry=Retry(ConstantBackoff(0.05), 1),
+        health_check_interval=30,
+    )
+    return Redis.from_pool(pool)
+
+
+def _ttl_ms(deadline_ms: int) -> int:
+    return max(deadline_ms - now_ms(), 0) + JOB_GRACE_MS
+
+
+def _asked(raw: Any) -> Asked:
+    admission = Admission(raw[0].decode())
+    return Asked(admission, Reply.from_json(raw[1]) if admission is Admission.CACHED else None)

@@ -1,0 +1,373 @@
+"""The worker itself: takes jobs, reads their figures in batches, settles them, until it is told to stop.
+
+One loop takes and settles; a second one says that the worker lives and renews the leases of the jobs in hand, which is
+why reading runs in a thread beside the event loop. What happens when something fails:
+
+    Redis is away             waits with growing pauses and goes on; results in hand are kept until they can be stored
+    a figure cannot be read   answered `failed`, with a dead letter; its batch is read again one by one
+    this process dies         its leases run out and another worker takes its jobs over
+    a job was handed out      more than `max_deliveries` times: answered `failed`, with a dead letter, unread
+    nobody waits any more     answered `expired`, unread
+    the engine hangs          `OcrEngineStuckError` ends `run`; the process must end, for its thread cannot be stopped
+
+The worker knows neither the OCR library behind `OcrEngine` nor who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from structlog.typing import FilteringBoundLogger
+
+from llava_graph.figure import FigureError, FigureLimits, open_figure
+from llava_graph.jobs import JOB_GRACE_MS, Keys, Outcome, Reply, WireError, WorkerRecord, now_ms
+from llava_graph.ocr import Line
+from ocr_worker.engines import OcrEngine, Pixels
+from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
+from ocr_worker.inbox import Delivery, Inbox, Load, Unreadable
+from ocr_worker.metrics import WorkerMetrics
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+# The gateway has checked the figure against its own limits, which are its operator's choice. This is a second fence.
+_LIMITS = FigureLimits(max_bytes=512 * 1024 * 1024, max_pixels=200_000_000, min_side=1)
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker behaves; `WorkerSettings` explains each value to operators."""
+
+    batch_size: int = 4
+    job_timeout_s: float = 30.0
+    lease_s: float = 10.0
+    max_deliveries: int = 3
+    result_ttl_s: float = 86_400.0
+    failure_ttl_s: float = 300.0
+    block_s: float = 1.0
+    """Longest wait for new jobs in one call, which is also how long a stop can take on an idle worker. Must stay below
+    the Redis client's command timeout."""
+
+    @property
+    def renew_s(self) -> float:
+        """Four tries before a lease runs out."""
+        return self.lease_s / 5
+
+    @property
+    def sweep_s(self) -> float:
+        """How often to look for jobs whose lease has run out."""
+        return self.lease_s / 5
+
+
+class Worker:
+    """Reads figures from the queue. One per process, because its engine is; everything is handed in.
+
+    The Redis client must answer within a deadline (`llava_graph.jobs.connect`). The caller closes it.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        engine: OcrEngine,
+        *,
+        keys: Keys,
+        consumer: str,
+        host: str,
+        metrics: WorkerMetrics,
+        log: FilteringBoundLogger,
+        options: WorkerOptions = WorkerOptions(),
+    ) -> None:
+        """`consumer` must be new for each process: it names what Redis holds for this worker."""
+        self._engine = engine
+        self._options = options
+        self._metrics = metrics
+        self._log = log.bind(consumer=consumer)
+        self._record = WorkerRecord(consumer, engine.revision, host, now_ms())
+        self._inbox = Inbox(
+            redis,
+            keys,
+            consumer,
+            lease_ms=round(options.lease_s * 1000),
+            result_ttl_ms=round(options.result_ttl_s * 1000),
+            failure_ttl_ms=round(options.failure_ttl_s * 1000),
+        )
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ocr")
+        self._in_hand: list[bytes] = []
+        self._patient = True
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._announced = asyncio.Event()
+
+    def stop(self) -> None:
+        """Asks `run` to finish the jobs in hand and return. For the event loop's thread; may be called twice."""
+        self._stopping.set()
+
+    async def wait_until_announced(self) -> None:
+        """Returns once this worker has said in Redis that it lives."""
+        await self._announced.wait()
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Works until `stop`; with `burst`, until the queue holds nothing more for this worker.
+
+        Raises OcrEngineStuckError when the engine hangs, and with `burst` RedisError when Redis is away: without it, a
+        worker outlives any outage.
+        """
+        self._patient = not burst
+        working = asyncio.create_task(self._work(burst=burst))
+        living = asyncio.create_task(self._live())
+        try:
+            done, _ = await asyncio.wait({working, living}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except OcrEngineStuckError:
+            self._log.error("engine_stuck", jobs=len(self._in_hand), timeout_s=self._options.job_timeout_s)
+            raise
+        finally:
+            # Said by event and by cancellation: redis-py on Python 3.11 can swallow a cancellation that comes in the
+            # moment of an answer, and each loop then ends at its next turn.
+            self._stopping.set()
+            self._ended.set()
+            working.cancel()
+            living.cancel()
+            await asyncio.gather(working, living, return_exceptions=True)
+            # Not waited for: the thread is idle on every way out but a hanging engine and a cancelled `run`.
+            self._thread.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(RedisError):  # the liveness key and the leases run out by themselves
+            await self._inbox.leave()
+
+    async def _work(self, *, burst: bool) -> None:
+        pause_s = 0.0
+        while not self._stopping.is_set():
+            try:
+                await self._inbox.open()
+                if pause_s:
+                    self._log.info("redis_back")
+                    pause_s = 0.0
+                await self._serve(burst=burst)
+            except RedisError as error:
+                if burst:
+                    raise
+                pause_s = self._longer(pause_s, error)
+                await self._rest(pause_s)
+            else:
+                return
+
+    async def _serve(self, *, burst: bool) -> None:
+        """Takes and handles jobs for as long as Redis answers; returns when told to stop or, in a burst, when done."""
+        most = self._options.batch_size
+        # A connection that broke may have swallowed jobs that Redis has booked on us.
+        while back := await self._inbox.take_back(most):
+            await self._handle(back)
+        next_sweep = time.monotonic()
+        while not self._stopping.is_set():
+            if time.monotonic() >= next_sweep:
+                over = await self._inbox.take_over(most)
+                if over:  # there may be more: sweep again before taking new ones
+                    self._metrics.taken_over.inc(len(over))
+                    self._log.info("taken_over", jobs=len(over))
+                    await self._handle(over)
+                    continue
+                next_sweep = time.monotonic() + self._options.sweep_s
+            new = await self._inbox.take(most, block_ms=None if burst else round(self._options.block_s * 1000))
+            if new:
+                await self._handle(new)
+            elif burst:
+                return
+
+    async def _handle(self, taken: Sequence[Delivery | Unreadable]) -> None:
+        """Sees every entry to its end. From here on Redis may go away and come back without a job being lost."""
+        deliveries = [entry for entry in taken if isinstance(entry, Delivery)]
+        self._in_hand = [delivery.entry_id for delivery in deliveries]
+        try:
+            for entry in taken:
+                if isinstance(entry, Unreadable):
+                    await self._insist(self._inbox.discard, entry)
+                    self._log.error("job_unreadable", entry_id=entry.entry_id.decode(), reason=entry.reason)
+                    self._metrics.jobs.labels("unreadable").inc()
+                    self._metrics.dead_letters.inc()
+            if deliveries:
+                await self._handle_jobs(deliveries)
+        finally:
+            self._in_hand = []
+
+    async def _handle_jobs(self, deliveries: Sequence[Delivery]) -> None:
+        jobs = [delivery.job for delivery in deliveries]
+        loads = await self._insist(self._inbox.load, jobs, self._engine.revision)
+        to_read: list[tuple[Delivery, Pixels]] = []
+        for delivery, load in zip(deliveries, loads, strict=True):
+            self._metrics.wait.observe(max(now_ms() - delivery.job.enqueued_at_ms, 0) / 1000)
+            ended = self._ended_unread(delivery, load)
+            if ended is not None:
+                await self._settle(delivery, ended)
+                continue
+            try:
+                pixels = await self._in_thread(_pixels, delivery.job.figure_id, load.image or b"")
+            except FigureError as error:
+                await self._settle(delivery, _failed(delivery, f"image: {error.message}"))
+            else:
+                to_read.append((delivery, pixels))
+        if to_read:
+            await self._read(to_read)
+
+    def _ended_unread(self, delivery: Delivery, load: Load) -> _End | None:
+        """How a job ends that need not or must not be read; None for one that is to be read."""
+        figure_id = delivery.job.figure_id
+        known = _known(load)
+        if known is not None:
+            return _End(known, "known")
+        if delivery.deliveries > self._options.max_deliveries:
+            return _failed(delivery, f"poison: handed out {delivery.deliveries - 1} times and never finished")
+        if load.deadline_ms <= now_ms():
+            return _End(Reply(figure_id, Outcome.EXPIRED, reason="its deadline had passed"), "expired")
+        if load.image is None:
+            return _End(Reply(figure_id, Outcome.EXPIRED, reason="its image was gone"), "expired")
+        return None
+
+    async def _read(self, batch: Sequence[tuple[Delivery, Pixels]]) -> None:
+        """Reads and settles a batch; when it fails, each figure by itself, so that one costs the others only time."""
+        started = time.perf_counter()
+        try:
+            found = await self._in_thread(self._engine.read, [pixels for _, pixels in batch])
+        except OcrEngineError as error:
+            if len(batch) > 1:
+                self._log.warning("batch_failed", figures=len(batch), error=str(error))
+                for one in batch:
+                    await self._read([one])
+            else:
+                await self._settle(batch[0][0], _failed(batch[0][0], f"engine: {error}"))
+            return
+        run_s = time.perf_counter() - started
+        self._metrics.run.observe(run_s)
+        self._metrics.batch.observe(len(batch))
+        for (delivery, _), lines in zip(batch, found, strict=True):
+            self._metrics.lines.inc(len(lines))
+            await self._settle(delivery, _End(self._reply(delivery, lines, run_s), "done"))
+
+    def _reply(self, delivery: Delivery, lines: Sequence[Line], run_s: float) -> Reply:
+        return Reply(delivery.job.figure_id, Outcome.DONE, tuple(lines), self._engine.revision, run_s * 1000)
+
+    async def _settle(self, delivery: Delivery, end: _End) -> None:
+        settled = await self._insist(self._inbox.settle, delivery, end.reply, self._engine.revision, end.dead)
+        self._in_hand.remove(delivery.entry_id)
+        self._metrics.jobs.labels(end.label).inc()
+        self._metrics.dead_letters.inc(end.dead)
+        job = delivery.job
+        self._log.log(
+            logging.ERROR if end.dead else logging.INFO,
+            "job_ended",
+            outcome=end.label,
+            reason=end.reply.reason,
+            job_id=job.job_id,
+            figure_id=job.figure_id,
+            request_id=job.request_id,
+            deliveries=delivery.deliveries,
+            ours=settled.ours,
+            told=settled.told,
+            lines=len(end.reply.lines),
+            run_ms=round(end.reply.run_ms, 1),
+            age_ms=now_ms() - job.enqueued_at_ms,
+        )
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs in the worker's one thread. Raises OcrEngineStuckError when the job timeout passes."""
+        call = functools.partial(function, *args, **kwargs)
+        try:
+            async with asyncio.timeout(self._options.job_timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except TimeoutError as error:
+            raise OcrEngineStuckError(f"no answer within {self._options.job_timeout_s} s") from error
+
+    async def _insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Repeats a call until Redis answers. All calls it is used for are safe to repeat.
+
+        Gives up, raising RedisError, when the worker is told to stop, or after the time that a job outlives its
+        deadline: the jobs then stay pending in Redis and are taken back or taken over.
+        """
+        give_up_at = time.monotonic() + JOB_GRACE_MS / 1000
+        pause_s = 0.0
+        while True:
+            try:
+                return await call(*args, **kwargs)
+            except RedisError as error:
+                if not self._patient or self._stopping.is_set() or time.monotonic() >= give_up_at:
+                    raise
+                pause_s = self._longer(pause_s, error)
+                await self._rest(pause_s)
+
+    def _longer(self, pause_s: float, error: RedisError) -> float:
+        self._metrics.redis_errors.inc()
+        pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        self._log.warning("redis_away", error=str(error), retry_in_s=pause_s)
+        return pause_s
+
+    async def _rest(self, pause_s: float) -> None:
+        """Up to `pause_s`, less for some, so that workers do not come back all at once; a stop ends it."""
+        await _wait(self._stopping, pause_s * random.uniform(0.5, 1.0))
+
+    async def _live(self) -> None:
+        """Says that this worker lives and renews the leases of the jobs in hand, until the working loop has ended."""
+        while not self._ended.is_set():
+            try:
+                depth = await self._inbox.announce(self._record, first=not self._announced.is_set())
+                await self._inbox.renew(self._in_hand)
+            except RedisError:  # the working loop says so in the log
+                self._metrics.redis_errors.inc()
+            else:
+                self._metrics.depth.set(depth)
+                self._announced.set()
+            await _wait(self._ended, self._options.renew_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a job ends, and the outcome that the metrics count it under."""
+
+    reply: Reply
+    label: str
+
+    @property
+    def dead(self) -> bool:
+        """Whether it leaves a dead letter."""
+        return self.label == "failed"
+
+
+async def _wait(event: asyncio.Event, at_most_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(at_most_s):
+            await event.wait()
+
+
+def _failed(delivery: Delivery, reason: str) -> _End:
+    return _End(Reply(delivery.job.figure_id, Outcome.FAILED, reason=reason), "failed")
+
+
+def _known(load: Load) -> Reply | None:
+    if load.known is None:
+        return None
+    try:
+        return Reply.from_json(load.known)
+    except WireError:  # then the figure is read again, which overwrites what nobody can read
+        return None
+
+
+def _pixels(figure_id: str, png: bytes) -> Pixels:
+    """Decodes a job's image. Raises FigureError, also when it is not the figure that the job names."""
+    figure = open_figure(png, _LIMITS)
+    if figure.id != figure_id:
+        raise FigureError("image_undecodable", f"Its pixels are those of figure {figure.id}.")
+    return np.asarray(figure.image)

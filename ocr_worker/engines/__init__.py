@@ -1,0 +1,34 @@
+"""What the worker asks of an OCR library, and which adapters there are.
+
+One engine per process, used by one thread at a time: PP-OCR pipelines are not thread-safe (shared by two threads,
+they mix up texts without an error), and every runtime under them brings threads of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from llava_graph.ocr import Line
+
+Pixels = npt.NDArray[np.uint8]
+"""An upright image, RGB, [height, width, 3]."""
+
+
+class OcrEngine(Protocol):
+    """Reads the text of figures."""
+
+    @property
+    def revision(self) -> str:
+        """Names library, models, runtime and pipeline: whatever changes the text or boxes changes it, and it is part
+        of the cache's keys."""
+
+    def read(self, images: Sequence[Pixels]) -> list[list[Line]]:
+        """The lines of each image in reading order, boxes in pixels of that image; no text is an empty list.
+
+        Blocks for as long as it takes. Raises `OcrEngineError` when the batch cannot be read; an error in one image
+        may fail the whole batch, the caller then tries the images one by one.
+        """

@@ -1,0 +1,20 @@
+"""What can go wrong in the worker, beyond Redis itself (`redis.exceptions.RedisError`).
+
+OcrWorkerError
+  ├─ OcrEngineError       the engine refused or failed on an image: the job is answered `failed`, the worker goes on
+  └─ OcrEngineStuckError  the engine did not come back in time: only the end of the process ends its thread
+"""
+
+from __future__ import annotations
+
+
+class OcrWorkerError(Exception):
+    """Base of the worker's own errors."""
+
+
+class OcrEngineError(OcrWorkerError):
+    """An engine could not read the images it was given. Raised by adapters, with the library's error as its cause."""
+
+
+class OcrEngineStuckError(OcrWorkerError):
+    """An engine has been at one batch for longer than the job timeout."""

@@ -1,0 +1,97 @@
+"""Settings of the OCR worker: environment variables with the prefix `LLAVA_GRAPH_`, read once, frozen.
+
+`LLAVA_GRAPH_REDIS_URL` and `LLAVA_GRAPH_KEY_PREFIX` mean the same to the gateway: give both processes the same.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ocr_worker.consumer import WorkerOptions
+
+
+class WorkerSettings(BaseSettings):
+    """Every value of one worker process. The descriptions are the documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="LLAVA_GRAPH_", frozen=True, extra="ignore")
+
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        repr=False,
+        description="Redis with the queue and the cache: redis://, rediss:// or unix://",
+    )
+    key_prefix: str = Field(default="lg:", min_length=1, description="What every key in Redis begins with")
+    ocr_engine: Literal["rapid"] = Field(
+        default="rapid", description="OCR library: rapid (PP-OCRv6 by RapidOCR on OpenVINO)"
+    )
+    ocr_threads: int = Field(
+        default=0, ge=0, description="CPU threads for inference; 0 takes the cores that the process has"
+    )
+    ocr_batch_size: int = Field(default=4, ge=1, le=64, description="Figures read in one go, when as many wait")
+    ocr_job_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="A batch that takes longer has hung the engine: the process ends, others take over",
+    )
+    ocr_lease_s: float = Field(
+        default=10.0, gt=0, description="A worker that gave no sign for so long is dead, and its jobs go to others"
+    )
+    ocr_max_deliveries: int = Field(
+        default=3, ge=1, description="A job handed out so often and never finished becomes a dead letter"
+    )
+    ocr_result_ttl_s: float = Field(
+        default=86_400.0, ge=1, description="How long the text of a figure stays in the cache"
+    )
+    ocr_failure_ttl_s: float = Field(
+        default=300.0, ge=1, description="How long a figure that could not be read is not tried again"
+    )
+    ocr_metrics_host: str = Field(default="127.0.0.1", description="Address of the Prometheus metrics")
+    ocr_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the Prometheus metrics; 0 serves none"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged"
+    )
+
+    @property
+    def threads(self) -> int:
+        return self.ocr_threads or cores_given()
+
+    @property
+    def options(self) -> WorkerOptions:
+        return WorkerOptions(
+            batch_size=self.ocr_batch_size,
+            job_timeout_s=self.ocr_job_timeout_s,
+            lease_s=self.ocr_lease_s,
+            max_deliveries=self.ocr_max_deliveries,
+            result_ttl_s=self.ocr_result_ttl_s,
+            failure_ttl_s=self.ocr_failure_ttl_s,
+        )
+
+    def for_log(self) -> dict[str, object]:
+        """All values, with the password in the Redis URL masked."""
+        return {**self.model_dump(), "redis_url": masked(self.redis_url)}
+
+
+def masked(url: str) -> str:
+    """A URL without its password and query."""
+    parts = urlsplit(url)
+    if parts.password is not None:
+        parts = parts._replace(netloc=f"{parts.username or ''}:***@{parts.hostname or ''}:{parts.port or ''}")
+    return parts._replace(query="").geturl()
+
+
+def cores_given() -> int:
+    """CPU cores this process may use, by its affinity and its container's quota: `os.cpu_count` knows of neither."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return affinity
+    return affinity if quota == "max" else max(1, min(affinity, int(quota) // int(period)))

@@ -1,0 +1,126 @@
+"""The gateway as an ASGI application: puts the parts together, opens and closes them, gives every error its shape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+import httpx2
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from llava_graph import jobs
+from llava_graph.figure import FigureLimits
+from llava_graph.manifest import ModelManifest, load_manifest
+from service import engine as engines
+from service.errors import FieldProblem, FieldsInvalid, GatewayError, problem_of
+from service.explain import Explainer
+from service.figures import FigureOpener
+from service.health import readiness
+from service.metrics import Metrics
+from service.middleware import REQUEST_ID, BoundBody, HangUp, RecordRequests
+from service.ocr_client import OcrClient
+from service.record import record_of
+from service.routes.explain import explain_router
+from service.routes.operations import operations_router
+from service.settings import GatewaySettings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    manifest: ModelManifest | None = None,
+    redis: Redis | None = None,
+    engine_http: httpx2.AsyncClient | None = None,
+    registry: CollectorRegistry | None = None,
+) -> FastAPI:
+    """The gateway for one model and one engine. What is not handed in is made from the settings, and closed again.
+
+    Connects to nothing before the application starts, and then only to Redis; it starts without Redis, without OCR
+    workers and without an engine. Raises ManifestError when the model's manifest cannot be read.
+    """
+    manifest = manifest or load_manifest(settings.model_dir)
+    metrics = Metrics(registry or CollectorRegistry())
+    keys = jobs.Keys(settings.key_prefix)
+    owned = AsyncExitStack()
+    if redis is None:
+        redis = jobs.connect(settings.redis_url)
+        owned.push_async_callback(redis.aclose)
+    if engine_http is None:
+        engine_http = engines.connect(settings)
+        owned.push_async_callback(engine_http.aclose)
+    engine = engines.Engine(
+        engine_http, manifest.name, probe_s=settings.engine_probe_s, answer_deadline_s=settings.answer_deadline_s
+    )
+    reader = OcrClient(
+        redis, keys, metrics, max_depth=settings.ocr_max_depth, redis_deadline_s=settings.redis_deadline_s
+    )
+    limits = FigureLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    figures = FigureOpener(limits, threads=settings.decode_threads, queue=settings.decode_queue)
+    explainer = Explainer(manifest, figures, reader, engine, metrics, ocr_deadline_s=settings.ocr_deadline_s)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with owned:
+            owned.callback(figures.close)
+            await owned.enter_async_context(reader.listening())
+            log.info("gateway_starts", model=manifest.name, revision=manifest.revision)
+            yield
+            log.info("gateway_stops")
+
+    app = FastAPI(
+        title="LLaVA-Graph",
+        summary="Explains scientific figures: figure and caption in, streamed explanation out.",
+        version=version("llava-graph"),
+        lifespan=lifespan,
+    )
+    app.include_router(explain_router(explainer, manifest, settings))
+    app.include_router(
+        operations_router(
+            metrics.registry, partial(readiness, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s)
+        )
+    )
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_fields)
+    app.add_exception_handler(Exception, _unforeseen)
+    # The last one added is the outermost.
+    app.add_middleware(BoundBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(HangUp)
+    app.add_middleware(RecordRequests, metrics=metrics)
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    record = record_of(request.scope)
+    response = problem_of(error, record.request_id)
+    record.code = error.code if isinstance(error, GatewayError) else f"http_{error.status_code}"
+    return response
+
+
+async def _refuse_fields(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # `loc` is ("body", "caption", …); the rest of an entry may hold what the client sent.
+    fields = [
+        FieldProblem(field=".".join(str(step) for step in entry["loc"][1:]) or "body", message=entry["msg"])
+        for entry in error.errors()
+    ]
+    return await _refuse(request, FieldsInvalid("; ".join(f"{f.field}: {f.message}" for f in fields) + ".", fields))
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """Runs outside of all middleware, so it brings its own request id."""
+    record = record_of(request.scope)
+    log.error("unforeseen", exc_info=error, request_id=record.request_id)
+    response = problem_of(GatewayError("Something went wrong that nobody foresaw."), record.request_id)
+    response.headers[REQUEST_ID] = record.request_id
+    return response

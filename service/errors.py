@@ -1,0 +1,189 @@
+"""Every way in which the gateway says no, and the one shape in which it says so: RFC 9457 problem+json.
+
+    GatewayError
+    ├── RequestError                      the client can mend it
+    │   ├── BodyMalformed         400     body_malformed
+    │   ├── BodyTooLarge          413     body_too_large
+    │   ├── BodyTypeUnsupported   415     content_type_unsupported
+    │   ├── FieldsInvalid         422     fields_invalid
+    │   ├── CaptionTooLong        422     caption_too_long
+    │   ├── QuestionTooLong       422     question_too_long
+    │   ├── PromptTooLong         422     prompt_too_long
+    │   └── FigureRefused       413, 422  image_empty, image_undecodable, image_too_large, image_too_small
+    ├── Overloaded                503     overloaded
+    └── EngineFailure                     the model's server let us down
+        ├── EngineUnavailable     503     engine_unavailable   nobody answers, or a proxy says so
+        ├── EngineTimeout         504     engine_timeout       connected, then silence past the deadline
+        ├── EngineRefused         502     engine_refused       a 4xx that no client of ours can mend
+        ├── EngineError           502     engine_error         a 5xx, or an error within the stream
+        ├── EngineGarbled         502     engine_garbled       not a stream of chat completion chunks
+        └── EngineInterrupted     502     engine_interrupted   the stream ended before the answer did
+
+What the framework raises itself comes out in the same shape: `not_found`, `method_not_allowed`, `http_<status>`, and
+`internal_error` for what nobody foresaw. Once a stream has begun the same codes travel in its `error` event instead.
+
+This module knows the words of a refusal, not when to refuse.
+"""
+
+# Each name says what happened; "Error" at the end of every one would say nothing more.
+# ruff: noqa: N818
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from llava_graph.figure import FigureError
+
+PROBLEM_JSON = "application/problem+json"
+
+_FRAMEWORK_CODES = {400: "body_malformed", 404: "not_found", 405: "method_not_allowed"}
+
+
+class GatewayError(HTTPException):
+    """A refusal with a stable `code`. Subclasses fix code, title and status; `detail` says what happened this time.
+
+    It is a Starlette HTTPException because FastAPI lets only those pass from within the reading of a body.
+    """
+
+    code = "internal_error"
+    title = "The gateway failed"
+    status = 500
+    retry_after_s: int | None = None
+    """Whole seconds after which trying again makes sense; None where waiting alone does not help."""
+
+    def __init__(self, detail: str) -> None:
+        headers = None if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        super().__init__(self.status, detail, headers)
+
+    @property
+    def retryable(self) -> bool:
+        return self.retry_after_s is not None
+
+
+class RequestError(GatewayError):
+    """The request itself is at fault."""
+
+
+class BodyMalformed(RequestError):
+    code, title, status = "body_malformed", "The body could not be read", 400
+
+
+class BodyTooLarge(RequestError):
+    code, title, status = "body_too_large", "The body is too large", 413
+
+
+class BodyTypeUnsupported(RequestError):
+    code, title, status = "content_type_unsupported", "The body has the wrong content type", 415
+
+
+class FieldsInvalid(RequestError):
+    """`fields` lists what is wrong."""
+
+    code, title, status = "fields_invalid", "Some fields are missing or wrong", 422
+
+    def __init__(self, detail: str, fields: list[FieldProblem]) -> None:
+        super().__init__(detail)
+        self.fields = fields
+
+
+class CaptionTooLong(RequestError):
+    code, title, status = "caption_too_long", "The caption is too long", 422
+
+
+class QuestionTooLong(RequestError):
+    code, title, status = "question_too_long", "The question is too long", 422
+
+
+class PromptTooLong(RequestError):
+    code, title, status = "prompt_too_long", "Caption, text of the figure and answer do not fit the model", 422
+
+
+class FigureRefused(RequestError):
+    """The image is none that can be explained; the code is the one of llava_graph.figure."""
+
+    code, title, status = "image_refused", "The image cannot be used", 422
+
+    def __init__(self, error: FigureError) -> None:
+        self.code = error.code
+        if error.code == "image_too_large":
+            self.status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        super().__init__(error.message)
+
+
+class Overloaded(GatewayError):
+    code, title, status = "overloaded", "The gateway has more to do than it can", 503
+    retry_after_s = 5
+
+
+class EngineFailure(GatewayError):
+    """The engine is at fault, or what lies between."""
+
+
+class EngineUnavailable(EngineFailure):
+    code, title, status = "engine_unavailable", "The model is not being served", 503
+    retry_after_s = 5
+
+
+class EngineTimeout(EngineFailure):
+    code, title, status = "engine_timeout", "The model did not answer in time", 504
+    retry_after_s = 10
+
+
+class EngineRefused(EngineFailure):
+    code, title, status = "engine_refused", "The model's server did not accept the request", 502
+
+
+class EngineError(EngineFailure):
+    code, title, status = "engine_error", "The model's server failed", 502
+    retry_after_s = 5
+
+
+class EngineGarbled(EngineFailure):
+    code, title, status = "engine_garbled", "The model's server sent something else than an answer", 502
+
+
+class EngineInterrupted(EngineFailure):
+    code, title, status = "engine_interrupted", "The answer broke off", 502
+    retry_after_s = 5
+
+
+class FieldProblem(BaseModel):
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """The one error response (RFC 9457, application/problem+json)."""
+
+    type: str = Field(examples=["urn:llava-graph:problem:image_undecodable"])
+    title: str = Field(description="The same for every problem with this code")
+    status: int
+    detail: str = Field(description="What was wrong this time, in words")
+    instance: str = Field(description="The request's id, as in X-Request-Id and in the logs")
+    code: str = Field(description="What to program against", examples=["image_undecodable"])
+    retryable: bool = Field(description="Whether the same request may succeed later; Retry-After says when to try")
+    fields: list[FieldProblem] | None = Field(None, description="Each field that is missing or wrong")
+
+
+def problem_of(error: HTTPException, request_id: str) -> JSONResponse:
+    """The response for a refusal of ours or of the framework."""
+    if isinstance(error, GatewayError):
+        code, title, retryable = error.code, error.title, error.retryable
+    else:
+        code = _FRAMEWORK_CODES.get(error.status_code, f"http_{error.status_code}")
+        title, retryable = HTTPStatus(error.status_code).phrase, False
+    problem = Problem(
+        type=f"urn:llava-graph:problem:{code}",
+        title=title,
+        status=error.status_code,
+        detail=error.detail,
+        instance=request_id,
+        code=code,
+        retryable=retryable,
+        fields=error.fields if isinstance(error, FieldsInvalid) else None,
+    )
+    return JSONResponse(problem.model_dump(exclude_none=True), error.status_code, error.headers, PROBLEM_JSON)

@@ -1,0 +1,115 @@
+"""What an explanation consists of: the parts that go out one by one as events, or together as one JSON object.
+
+The models here are the documentation of the interface too. They know nothing of HTTP or of how they are sent.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FigurePart(_Part):
+    """The figure as it was understood."""
+
+    id: str = Field(description="Hash of the upright pixels: the same figure has the same id, whatever file it came in")
+    width: int = Field(description="Pixels of the upright image")
+    height: int = Field(description="Pixels of the upright image")
+
+
+OcrStatus = Literal["ok", "cached", "off", "timeout", "failed"]
+OCR_STATUSES: tuple[OcrStatus, ...] = ("ok", "cached", "off", "timeout", "failed")
+
+
+class OcrLine(_Part):
+    text: str
+    box: tuple[float, float, float, float] = Field(description="x0, y0, x1, y1 in pixels of the upright image")
+    confidence: float = Field(ge=0, le=1)
+
+
+class OcrPart(_Part):
+    """The text read in the figure. With `timeout` and `failed` the answer goes on from image and caption alone."""
+
+    status: OcrStatus
+    ms: float = Field(description="What the explanation waited for it")
+    lines: list[OcrLine] = Field(description="In reading order")
+
+
+class DeltaPart(_Part):
+    """The next piece of the answer."""
+
+    text: str
+
+
+class Usage(_Part):
+    """Tokens as the engine counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Timings(_Part):
+    """Milliseconds. `first_token` counts from the request to the engine, `total` from the upload's arrival on."""
+
+    decode: float
+    ocr: float
+    first_token: float | None = Field(description="Null when the answer is empty")
+    answer: float
+    total: float
+
+
+class Link(_Part):
+    """A stretch of the answer and the OCR line that it names: answer[start:end] stands on ocr.lines[line]."""
+
+    start: int = Field(description="Characters (Unicode code points) from the beginning of the answer")
+    end: int
+    line: int = Field(description="Index into the lines of the ocr part")
+
+
+class Answer(_Part):
+    """What is known when the answer is complete."""
+
+    text: str
+    finish_reason: str = Field(
+        description="stop, or length when max_tokens cut the answer", examples=["stop", "length"]
+    )
+    usage: Usage | None = Field(description="Null when the engine did not say")
+    timings_ms: Timings
+    grounding: list[Link]
+
+
+class ErrorPart(_Part):
+    """The end of a stream that failed after it had begun; the codes are those of the error responses."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Explanation(Answer):
+    """Everything at once, for stream=false."""
+
+    figure: FigurePart
+    ocr: OcrPart
+
+
+Part = FigurePart | OcrPart | DeltaPart | Answer | ErrorPart
+
+_NAMES: dict[type[_Part], str] = {
+    FigurePart: "figure",
+    OcrPart: "ocr",
+    DeltaPart: "delta",
+    Answer: "done",
+    ErrorPart: "error",
+}
+
+
+def event_name(part: Part) -> str:
+    """The name under which a part travels in a stream."""
+    return _NAMES[type(part)]

@@ -1,0 +1,176 @@
+"""How a figure is explained: opened, read, put into the model's context, answered, grounded. The product's story.
+
+The parts come out of one generator as they are known. Who sends them, and in which form, is not known here; nor is
+anything of HTTP, Redis or the engine's wire.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn, conversation
+from llava_graph.grounding import ground
+from llava_graph.manifest import ModelManifest
+from service.engine import Engine, Finish, Sampling
+from service.errors import EngineInterrupted
+from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, OcrLine, OcrPart, Part, Timings
+from service.figures import FigureOpener
+from service.metrics import Metrics
+from service.ocr_client import OFF, OcrClient
+from service.record import RequestRecord
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked about a figure. None stands for the model's default."""
+
+    caption: str
+    question: str | None
+    ocr: Literal["auto", "off"]
+    max_tokens: int | None
+    temperature: float | None
+
+
+class Explainer:
+    """One per process: holds what every explanation needs, and no state of any one of them."""
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        figures: FigureOpener,
+        reader: OcrClient,
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        ocr_deadline_s: float,
+    ) -> None:
+        self._manifest = manifest
+        self._figures = figures
+        self._reader = reader
+        self._engine = engine
+        self._metrics = metrics
+        self._ocr_deadline_s = ocr_deadline_s
+
+    async def explain(self, image: bytes, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
+        """FigurePart, OcrPart, DeltaParts, Answer. Closing the generator stops whatever is under way.
+
+        Raises the GatewayErrors of figures and engine. The first part comes only when the engine is known to be there.
+        """
+        figure = await self._figures.open(image)
+        del image  # the encoded figure is enough from here on, and answers take long
+        record.facts["figure_id"] = figure.id
+        decode_ms = record.elapsed_ms
+        await self._engine.check()
+        yield FigurePart(id=figure.id, width=figure.width, height=figure.height)
+
+        ocr = OFF
+        if ask.ocr == "auto":
+            ocr = await self._reader.read(figure, deadline_s=self._ocr_deadline_s, request_id=record.request_id)
+            self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
+        self._metrics.ocr.labels(ocr.status).inc()
+        record.facts["ocr_status"] = ocr.status
+        lines = [OcrLine.model_validate(line.to_json()) for line in ocr.lines]
+        yield OcrPart(status=ocr.status, ms=_rounded(ocr.wait_ms), lines=lines)
+
+        context = FigureContext(figure.width, figure.height, ask.caption, ocr.lines)
+        turns = [Turn("user", ask.question or DEFAULT_QUESTION)]
+        messages, neutralised = conversation(self._manifest.context_template, context, turns, figure.image_part())
+        record.facts["neutralised"] = neutralised
+
+        pace = _Pace(self._metrics, record)
+        pieces: list[str] = []
+        finish: Finish | None = None
+        async with aclosing(self._engine.stream(messages, self._sampling(ask), record.request_id)) as answer:
+            async for piece in answer:
+                if isinstance(piece, Finish):
+                    finish = piece
+                else:
+                    pace.piece()
+                    pieces.append(piece)
+                    yield DeltaPart(text=piece)
+        if finish is None:
+            raise EngineInterrupted("The answer ended without a reason.")
+
+        if finish.usage is not None:
+            self._metrics.tokens.labels("in").inc(finish.usage.prompt_tokens)
+            self._metrics.tokens.labels("out").inc(finish.usage.completion_tokens)
+            record.facts |= {"tokens_in": finish.usage.prompt_tokens, "tokens_out": finish.usage.completion_tokens}
+        text = "".join(pieces)
+        yield Answer(
+            text=text,
+            finish_reason=finish.reason,
+            usage=finish.usage,
+            timings_ms=Timings(
+                decode=_rounded(decode_ms),
+                ocr=_rounded(ocr.wait_ms),
+                first_token=None if pace.first_ms is None else _rounded(pace.first_ms),
+                answer=_rounded(pace.elapsed_ms),
+                total=_rounded(record.elapsed_ms),
+            ),
+            grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, ocr.lines)],
+        )
+
+    def _sampling(self, ask: Ask) -> Sampling:
+        defaults = self._manifest.sampling
+        return Sampling(
+            max_tokens=self._manifest.max_new_tokens if ask.max_tokens is None else ask.max_tokens,
+            temperature=defaults.temperature if ask.temperature is None else ask.temperature,
+            top_p=defaults.top_p,
+        )
+
+
+async def whole(parts: AsyncGenerator[Part]) -> Explanation:
+    """All parts of an explanation as one. Raises what the generator raises, and closes it."""
+    figure: FigurePart | None = None
+    ocr: OcrPart | None = None
+    answer: Answer | None = None
+    async with aclosing(parts):
+        async for part in parts:
+            match part:
+                case FigurePart():
+                    figure = part
+                case OcrPart():
+                    ocr = part
+                case Answer():
+                    answer = part
+    assert figure is not None
+    assert ocr is not None
+    assert answer is not None
+    return Explanation(figure=figure, ocr=ocr, **dict(answer))
+
+
+class _Pace:
+    """Times the pieces of one answer, from the moment it is asked for."""
+
+    def __init__(self, metrics: Metrics, record: RequestRecord) -> None:
+        self._metrics = metrics
+        self._record = record
+        self._asked_s = time.perf_counter()
+        self._last_s = self._asked_s
+        self.first_ms: float | None = None
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._asked_s) * 1000
+
+    def piece(self) -> None:
+        now_s = time.perf_counter()
+        if self.first_ms is None:
+            self.first_ms = (now_s - self._asked_s) * 1000
+            self._metrics.first_token_s.observe(self._record.elapsed_ms / 1000)
+            self._record.facts["first_token_ms"] = _rounded(self._record.elapsed_ms)
+        else:
+            self._metrics.between_tokens_s.observe(now_s - self._last_s)
+        self._last_s = now_s
+
+
+def _rounded(ms: float) -> float:
+    return round(ms, 1)

@@ -1,0 +1,171 @@
+"""Asks the OCR workers for the text of a figure, and never lets an explanation fail for the lack of it.
+
+One reader task per process listens on the process's reply list and hands each reply to the requests that wait for it,
+so 500 waiting clients are 500 futures and one connection. While Redis is away that reader is the only one that tries
+to reach it: requests hear `failed` at once instead of each waiting for a connection. This module knows the queue's
+wire only through llava_graph.jobs, and nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from llava_graph.jobs import Admission, Job, JobProducer, Keys, Outcome, Reply, WireError, now_ms
+from llava_graph.ocr import Line
+from service.events import OcrStatus
+from service.figures import OpenedFigure
+from service.metrics import Metrics
+
+_REPLIES_BLOCK_S = 2.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OcrText:
+    """The text of a figure, in reading order; without lines unless `status` is ok or cached."""
+
+    status: OcrStatus
+    lines: Sequence[Line] = ()
+    wait_ms: float = 0.0
+
+
+OFF = OcrText("off")
+
+
+class _NoTextError(Exception):
+    """Ends the wait for a figure's text. `reason` is one of the metric's."""
+
+    def __init__(self, status: OcrStatus, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.status: OcrStatus = status
+        self.reason = reason
+
+
+class OcrClient:
+    """One per process. Works inside `async with client.listening():`; the Redis client stays the caller's."""
+
+    def __init__(self, redis: Redis, keys: Keys, metrics: Metrics, *, max_depth: int, redis_deadline_s: float) -> None:
+        self._redis = redis
+        self._producer = JobProducer(redis, keys, uuid.uuid4().hex, max_depth=max_depth)
+        self._metrics = metrics
+        self._redis_deadline_s = redis_deadline_s
+        self._waiting: dict[str, set[asyncio.Future[Reply | _NoTextError]]] = {}
+        self._redis_is_there = True
+
+    async def read(self, figure: OpenedFigure, *, deadline_s: float, request_id: str) -> OcrText:
+        """The text of a figure, or why there is none. Never raises for the OCR's sake, and returns by the deadline."""
+        started = time.perf_counter()
+        reply: asyncio.Future[Reply | _NoTextError] = asyncio.get_running_loop().create_future()
+        # Waiting before asking: the reply may come between the two.
+        self._waiting.setdefault(figure.id, set()).add(reply)
+        try:
+            status, lines = await self._read(figure, reply, deadline_s, request_id)
+        except _NoTextError as error:
+            status, lines = error.status, ()
+            self._metrics.ocr_failures.labels(error.reason).inc()
+            log.warning("ocr_without", figure_id=figure.id, status=status, reason=error.reason, detail=str(error))
+        finally:
+            waiting = self._waiting[figure.id]
+            waiting.discard(reply)
+            if not waiting:
+                del self._waiting[figure.id]
+        return OcrText(status, lines, (time.perf_counter() - started) * 1000)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Runs the reader of replies."""
+        reader = asyncio.create_task(self._listen(), name="ocr-replies")
+        try:
+            yield
+        finally:
+            reader.cancel()
+            await asyncio.wait({reader})
+
+    async def _read(
+        self, figure: OpenedFigure, reply: asyncio.Future[Reply | _NoTextError], deadline_s: float, request_id: str
+    ) -> tuple[OcrStatus, Sequence[Line]]:
+        try:
+            async with asyncio.timeout(deadline_s):
+                cached = await self._ask(figure, deadline_s, request_id)
+                got = cached or await reply
+        except TimeoutError as error:
+            raise _NoTextError("timeout", "deadline", f"no reply within {deadline_s:g} s") from error
+        if isinstance(got, _NoTextError):
+            raise got
+        if got.outcome is Outcome.DONE:
+            return ("cached" if cached else "ok"), got.lines
+        if got.outcome is Outcome.EXPIRED:
+            raise _NoTextError("timeout", "expired", got.reason)
+        raise _NoTextError("failed", "worker", got.reason)
+
+    async def _ask(self, figure: OpenedFigure, deadline_s: float, request_id: str) -> Reply | None:
+        """The stored reply, or None when one will come to the reply list."""
+        if not self._redis_is_there:
+            raise _NoTextError("failed", "redis", "Redis is away")
+        asked_ms = now_ms()
+        deadline_ms = asked_ms + int(deadline_s * 1000)
+        try:
+            async with asyncio.timeout(self._redis_deadline_s):
+                asked = await self._producer.look_up(figure.id, deadline_ms)
+                if asked.admission is Admission.UNKNOWN:
+                    job = Job(uuid.uuid4().hex, figure.id, deadline_ms, asked_ms, request_id)
+                    asked = await self._producer.submit(job, figure.png)
+        except (RedisError, TimeoutError) as error:
+            self._redis_is_there = False
+            raise _NoTextError("failed", "redis", f"{type(error).__name__}: {error}") from error
+        except WireError as error:
+            raise _NoTextError("failed", "unreadable", str(error)) from error
+        if asked.admission is Admission.FULL:
+            raise _NoTextError("failed", "queue_full", "the OCR queue is at its bound")
+        return asked.reply
+
+    async def _listen(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                if not self._redis_is_there:
+                    # Says sooner than a blocking read that Redis is back.
+                    await self._redis.ping()
+                    self._redis_is_there = True
+                    log.info("redis_is_back")
+                replies = await self._producer.replies(block_s=_REPLIES_BLOCK_S)
+            except RedisError as error:
+                log.warning("redis_is_away", detail=f"{type(error).__name__}: {error}", retry_in_s=pause_s)
+                self._lose(error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                continue
+            pause_s = _FIRST_PAUSE_S
+            for raw in replies:
+                self._deliver(raw)
+
+    def _deliver(self, raw: bytes) -> None:
+        try:
+            reply = Reply.from_json(raw)
+        except WireError as error:
+            log.error("ocr_reply_unreadable", detail=str(error))
+            return
+        for future in self._waiting.get(reply.figure_id, ()):
+            if not future.done():
+                future.set_result(reply)
+
+    def _lose(self, error: RedisError) -> None:
+        """A Redis that went away may come back empty, so nobody goes on waiting for what was asked before."""
+        self._redis_is_there = False
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    # As a result, not an exception: a request that leaves now would never fetch the exception.
+                    future.set_result(_NoTextError("failed", "redis", f"{type(error).__name__}: {error}"))

@@ -1,0 +1,1 @@
+"""The gateway's HTTP interface, a file per group of calls. Each makes a router from what is handed to it."""

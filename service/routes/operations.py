@@ -1,0 +1,38 @@
+"""What operators and orchestrators ask: is it alive, is it ready, what does it count."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+
+from service.health import Readiness
+
+
+def operations_router(registry: CollectorRegistry, readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="Alive")
+    async def healthz() -> dict[str, str]:
+        """The process answers. Says nothing of what it leans on: restarting would not mend that."""
+        return {"status": "ok"}
+
+    @router.get(
+        "/readyz",
+        summary="Ready",
+        response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "No engine: nothing can be explained"}},
+    )
+    async def readyz() -> JSONResponse:
+        """200 while figures can be explained (`ready`, or `degraded` when their text cannot be read), else 503."""
+        state = await readiness()
+        return JSONResponse(state.model_dump(), 503 if state.status == "unavailable" else 200)
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,110 @@
+"""The gateway's settings: one table, read from the environment (prefix `LLAVA_GRAPH_`), frozen afterwards.
+
+What a model needs (its context template, lengths, sampling) is not set here: that is data in the model's manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 1024 * 1024
+
+
+class GatewaySettings(BaseSettings):
+    """Every field is the environment variable `LLAVA_GRAPH_<FIELD>`. Raises pydantic.ValidationError."""
+
+    model_config = SettingsConfigDict(env_prefix="LLAVA_GRAPH_", frozen=True, extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="Address the gateway listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one")
+    model_dir: Path = Field(default=Path("model_repo/llava-graph-tiny"), description="Folder of the model's manifest")
+    engine_url: str = Field(
+        default="http://127.0.0.1:8001",
+        description="Base URL of the engine, without /v1: an OpenAI chat completions server",
+    )
+    engine_api_key: SecretStr | None = Field(default=None, description="Bearer token that the engine asks for, if any")
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        repr=False,
+        pattern="^(redis|rediss|unix)://",
+        description="Redis with the OCR queue and its cache: redis://, rediss:// or unix://",
+    )
+    key_prefix: str = Field(default="lg:", description="What every Redis key begins with; the same as the OCR workers'")
+
+    ocr_deadline_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="How long an explanation waits for the text of the figure before it does without",
+    )
+    ocr_max_depth: int = Field(
+        default=256, ge=1, description="OCR jobs waiting and running past which new figures go on without their text"
+    )
+    redis_deadline_s: float = Field(default=1.0, gt=0, le=30, description="How long one call to Redis may take")
+
+    engine_connect_s: float = Field(default=2.0, gt=0, description="How long connecting to the engine may take")
+    engine_write_s: float = Field(
+        default=30.0, gt=0, description="How long the engine may take to accept the next bytes of a prompt"
+    )
+    engine_silence_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="How long the engine may be silent: before the first token (prefill) and between tokens",
+    )
+    engine_probe_s: float = Field(default=1.0, gt=0, description="How long the check that an engine is there may take")
+    engine_connections: int = Field(
+        default=1024, ge=1, description="Connections to the engine: the answers streamed at once"
+    )
+    answer_deadline_s: float = Field(
+        default=600.0, gt=0, description="How long one answer may take from its first request on"
+    )
+
+    max_image_bytes: int = Field(default=20 * _MIB, ge=1, description="Largest image file")
+    max_image_pixels: int = Field(default=40_000_000, ge=64, description="Largest image, width times height")
+    max_caption_chars: int = Field(
+        default=20_000, ge=0, description="Longest caption; what a model does not take is cut later"
+    )
+    max_question_chars: int = Field(default=2_000, ge=0, description="Longest question")
+    decode_threads: int = Field(
+        default=2, ge=1, description="Images decoded at once; bounds the memory that pixels take"
+    )
+    decode_queue: int = Field(
+        default=64, ge=0, description="Images waiting to be decoded, past which requests are refused"
+    )
+
+    keepalive_s: float = Field(
+        default=10.0, gt=0, description="Silence after which a stream carries a comment, so that proxies do not cut it"
+    )
+    client_write_s: float = Field(default=60.0, gt=0, description="How long a client may take to read what it was sent")
+    shutdown_s: int = Field(default=30, ge=0, description="How long running requests may go on after SIGTERM")
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
+    )
+
+    @field_validator("engine_url")
+    @classmethod
+    def _without_slash(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url.rstrip("/").removesuffix("/v1")
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The image, every text field at its longest in UTF-8, and room for the multipart framing."""
+        return self.max_image_bytes + 4 * (self.max_caption_chars + self.max_question_chars) + _MIB
+
+    def for_log(self) -> dict[str, object]:
+        """All values, with what is secret in them masked."""
+        shown = self.model_dump(mode="json")
+        return {**shown, "redis_url": _masked(self.redis_url), "engine_url": _masked(self.engine_url)}
+
+
+def _masked(url: str) -> str:
+    """A URL without its user, password and query."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"***@{host}" if at else host, query="").geturl()

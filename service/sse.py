@@ -1,0 +1,105 @@
+"""An explanation as server-sent events: names and JSON on the wire, comments against silence, errors within a stream.
+
+    event: figure      once, first
+    event: ocr         once
+    event: delta       any number
+    event: done        last, or
+    event: error       last, when something failed after the stream had begun
+
+This module knows how parts are sent, not how they come about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from service.errors import GatewayError
+from service.events import ErrorPart, Part, event_name
+from service.record import RequestRecord, record_of
+
+KEEPALIVE = b": keep-alive\n\n"
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def encode(part: Part) -> bytes:
+    """One event. JSON has no line breaks of its own, so one `data:` line holds it."""
+    return f"event: {event_name(part)}\ndata: {part.model_dump_json()}\n\n".encode()
+
+
+class EventStream(StreamingResponse):
+    """Sends `first`, then the parts of `rest` as they come; closes `rest` whatever happens.
+
+    `first` is there already because until then nothing is promised: what fails before it is answered with a status
+    code of its own. After `keepalive_s` of silence a comment goes out. A client that takes longer than `write_s` to
+    make room for the next event is taken to be gone. That it hung up is for middleware.HangUp to notice.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        first: Part,
+        rest: AsyncGenerator[Part],
+        record: RequestRecord,
+        *,
+        keepalive_s: float,
+        write_s: float,
+    ) -> None:
+        self._encoded = self._events(first, rest, record)
+        super().__init__(
+            self._encoded,
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        self._keepalive_s = keepalive_s
+        self._write_s = write_s
+        # Events and comments come from two tasks; ASGI does not promise that `send` may be called by both at once.
+        self._sending = asyncio.Lock()
+        self._sent_at_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        comments = asyncio.create_task(self._break_silence(send), name="sse-keepalive")
+        try:
+            # Closed here, for a client can also be given up between two parts, outside of the generator.
+            async with aclosing(self._encoded):
+                async for event in self._encoded:
+                    await self._write(send, event, more=True)
+            await self._write(send, b"", more=False)
+        except TimeoutError:
+            record_of(scope).outcome = "client_gone"
+            log.warning("client_stalled", after_s=self._write_s)
+        finally:
+            comments.cancel()
+
+    async def _events(self, first: Part, rest: AsyncGenerator[Part], record: RequestRecord) -> AsyncGenerator[bytes]:
+        async with aclosing(rest):
+            yield encode(first)
+            try:
+                async for part in rest:
+                    yield encode(part)
+            except GatewayError as error:
+                record.failed(error)
+                yield encode(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))
+
+    async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
+        async with self._sending:
+            async with asyncio.timeout(self._write_s):
+                await send({"type": "http.response.body", "body": body, "more_body": more})
+            self._sent_at_s = asyncio.get_running_loop().time()
+
+    async def _break_silence(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        self._sent_at_s = loop.time()
+        while True:
+            silence_s = loop.time() - self._sent_at_s
+            if silence_s >= self._keepalive_s:
+                await self._write(send, KEEPALIVE, more=True)
+            else:
+                await asyncio.sleep(self._keepalive_s - silence_s)

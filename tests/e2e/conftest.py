@@ -1,0 +1,92 @@
+"""The product as a user starts it: `llava-graph up` in a process of its own, with the shipped model, on free ports."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_graph.local.commands import Example, load_examples
+
+REPOSITORY = Path(__file__).parents[2]
+
+LLAVA_GRAPH = [sys.executable, "-m", "llava_graph.cli"]
+
+STOP_DEADLINE_S = 60.0
+
+
+class RunningCommand:
+    """A `llava-graph` command that keeps running; its output is read line by line, so that one can wait for a line."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*LLAVA_GRAPH, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.output: list[str] = []
+
+    def wait_for(self, words: str) -> str:
+        """The next line that holds `words`; fails with all output when the command ends first."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line.rstrip("\n"))
+            if words in line:
+                return self.output[-1]
+        raise AssertionError(f"{words!r} was never said:\n" + "\n".join(self.output))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the command and returns its exit status."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=STOP_DEADLINE_S)
+        self.output += rest.splitlines()
+        return self.process.returncode
+
+
+class RunningStack(RunningCommand):
+    """`llava-graph up`, ready."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__("up", "--port", "0", "--run-dir", str(run_dir))
+        self.run_dir = run_dir
+        self.url = self.wait_for("LLaVA-Graph is ready at").split()[-1]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.run_dir / "run.json").read_text(encoding="utf-8"))
+        return state
+
+    def pid(self, part: str) -> int:
+        return int(self.state["parts"][part]["pid"])
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """One stack for all tests. Who breaks a part of it mends it."""
+    running = RunningStack(tmp_path_factory.mktemp("stack"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_command() -> Iterator[Callable[..., RunningCommand]]:
+    """Starts commands that are ended with the test, if they still run."""
+    started: list[RunningCommand] = []
+
+    def start(*arguments: str) -> RunningCommand:
+        started.append(RunningCommand(*arguments))
+        return started[-1]
+
+    yield start
+    for command in started:
+        if command.process.poll() is None:
+            command.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Example]:
+    return load_examples(REPOSITORY / "examples")

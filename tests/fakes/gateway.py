@@ -1,0 +1,163 @@
+"""The real gateway on a real socket for a test, and small figures to send to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import uvicorn
+from PIL import Image, ImageDraw, ImageFont
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from llava_graph.manifest import ModelManifest
+from service.app import create_app
+from service.settings import GatewaySettings
+
+MANIFEST = ModelManifest(
+    name="fake-model", revision="1", context_template="located", context_length=1024, max_new_tokens=256
+)
+
+
+def png(text: str = "", *, size: tuple[int, int] = (320, 200)) -> bytes:
+    """A small white figure with a frame and, if given, one line of text large enough for OCR."""
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((4, 4, size[0] - 5, size[1] - 5), outline="black", width=2)
+    draw.text((24, size[1] // 2 - 18), text, fill="black", font=ImageFont.load_default(36))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass
+class Gateway:
+    """A running gateway, seen from outside."""
+
+    http: httpx2.AsyncClient
+    registry: CollectorRegistry
+    _app: _Counted
+
+    async def post(self, image: bytes | None = None, **fields: object) -> httpx2.Response:
+        """One POST /v1/explain, answered in full; OCR is off and the caption empty unless the fields say otherwise."""
+        return await self.http.post("/v1/explain", files=_files(image), data=_fields(fields))
+
+    async def events(self, image: bytes | None = None, **fields: object) -> list[Event]:
+        """All events of one explanation."""
+        async with self.stream(image, **fields) as events:
+            return [event async for event in events]
+
+    @asynccontextmanager
+    async def stream(self, image: bytes | None = None, **fields: object) -> AsyncIterator[AsyncIterator[Event]]:
+        """The events of one explanation as they come; leaving the block hangs up."""
+        async with self.http.sse("/v1/explain", method="POST", files=_files(image), data=_fields(fields)) as source:
+            assert source.response.status_code == 200, await source.response.aread()
+
+            async def parsed() -> AsyncIterator[Event]:
+                async for event in source:
+                    yield Event(event.event, json.loads(event.data))
+
+            yield parsed()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample's value; what was never counted is 0."""
+        return self.registry.get_sample_value(f"llava_graph_gateway_{name}", labels) or 0.0
+
+    async def until_idle(self) -> None:
+        """Returns once every request is over, its log line and counts included: that is after its last byte."""
+        async with asyncio.timeout(10):
+            await self._app.idle.wait()
+
+    async def until_busy(self) -> None:
+        """Returns once a request has arrived."""
+        async with asyncio.timeout(10):
+            await self._app.busy.wait()
+
+
+@asynccontextmanager
+async def gateway(redis_url: str, engine_url: str, **settings: object) -> AsyncIterator[Gateway]:
+    """The gateway on a free port, with short deadlines unless the settings say otherwise."""
+    given: dict[str, Any] = {"redis_url": redis_url, "engine_url": engine_url, "ocr_deadline_s": 0.3, **settings}
+    registry = CollectorRegistry()
+    app = _Counted(create_app(GatewaySettings(**given), manifest=MANIFEST, registry=registry))
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+        yield Gateway(http, registry, app)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
+    """Serves an ASGI app with uvicorn on a free port of the loopback; yields its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, lifespan="on" if lifespan else "off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+    )
+    server = _QuietServer(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+class _Counted:
+    """Around an ASGI app: `idle` is set while no HTTP request is in it, `busy` while there is one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._in_flight = 0
+        self.busy = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._in_flight += 1
+        self.idle.clear()
+        self.busy.set()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            if self._in_flight == 0:
+                self.busy.clear()
+                self.idle.set()
+
+
+class _QuietServer(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Signals stay pytest's."""
+        yield
+
+
+def closed_port_url(scheme: str = "http") -> str:
+    """The URL of a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _files(image: bytes | None) -> dict[str, tuple[str, bytes]]:
+    return {"image": ("figure.png", png() if image is None else image)}
+
+
+def _fields(given: dict[str, object]) -> dict[str, str]:
+    fields = {"caption": "", "ocr": "off", **given}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()}

@@ -1,0 +1,102 @@
+"""The error tree: what its docstring promises is what there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+
+from llava_graph.figure import FigureError
+from service import errors
+from service.app import create_app
+from service.errors import FigureRefused, GatewayError, Overloaded, problem_of
+from service.settings import GatewaySettings
+from tests.fakes.gateway import MANIFEST, closed_port_url
+
+
+def _tree(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+LEAVES = [kind for kind in _tree() if not kind.__subclasses__()]
+
+
+def test_each_error_has_a_code_of_its_own() -> None:
+    codes = [kind.code for kind in LEAVES]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind is not FigureRefused])
+def test_each_error_stands_in_the_tree_of_the_docstring(kind: type[GatewayError]) -> None:
+    assert errors.__doc__ is not None
+    [line] = [line for line in errors.__doc__.splitlines() if f" {kind.__name__} " in line]
+    assert kind.code in line
+    assert str(kind.status) in line
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_what_can_be_tried_again_says_when(kind: type[GatewayError]) -> None:
+    assert (kind.retry_after_s is not None) == (kind.status in (503, 504) or kind.code in _TRANSIENT)
+
+
+_TRANSIENT = ("engine_error", "engine_interrupted")
+
+
+def test_problem_of_a_refusal_holds_all_its_words() -> None:
+    response = problem_of(Overloaded("64 images wait."), "id-1")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert json.loads(bytes(response.body)) == {
+        "type": "urn:llava-graph:problem:overloaded",
+        "title": Overloaded.title,
+        "status": 503,
+        "detail": "64 images wait.",
+        "instance": "id-1",
+        "code": "overloaded",
+        "retryable": True,
+    }
+
+
+def test_problem_of_the_framework_has_the_same_shape() -> None:
+    problem = json.loads(bytes(problem_of(HTTPException(418), "id-1").body))
+    assert (problem["code"], problem["status"], problem["retryable"]) == ("http_418", 418, False)
+
+
+@pytest.mark.parametrize(("code", "status"), [("image_too_large", 413), ("image_empty", 422)])
+def test_figure_error_keeps_its_code(code: str, status: int) -> None:
+    refused = FigureRefused(FigureError(code, "Words."))  # type: ignore[arg-type]
+    assert (refused.code, refused.status_code, refused.detail) == (code, status, "Words.")
+
+
+async def test_what_nobody_foresaw_is_a_problem_too() -> None:
+    settings = GatewaySettings(redis_url=closed_port_url("redis"), engine_url=closed_port_url())
+    app = create_app(settings, manifest=MANIFEST, registry=CollectorRegistry())
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise ZeroDivisionError("a bug")
+
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+        response = await http.get("/bug", headers={"X-Request-Id": "mine"})
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == "mine"
+    assert (response.json()["code"], response.json()["instance"]) == ("internal_error", "mine")
+    assert "a bug" not in response.text
+
+
+async def test_openapi_describes_the_stream_and_every_problem() -> None:
+    settings = GatewaySettings(redis_url=closed_port_url("redis"), engine_url=closed_port_url())
+    document = create_app(settings, manifest=MANIFEST, registry=CollectorRegistry()).openapi()
+    responses = document["paths"]["/v1/explain"]["post"]["responses"]
+    assert {"text/event-stream", "application/json"} <= set(responses["200"]["content"])
+    for status in ("400", "413", "415", "422", "502", "503", "504"):
+        assert list(responses[status]["content"]) == ["application/problem+json"]
+    assert {"/healthz", "/readyz", "/metrics"} <= set(document["paths"])

@@ -1,0 +1,51 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import GatewaySettings
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAVA_GRAPH_OCR_DEADLINE_S", "2.5")
+    assert GatewaySettings().ocr_deadline_s == 2.5
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings().port = 1
+
+
+@pytest.mark.parametrize("url", ["http://engine:8001", "http://engine:8001/", "http://engine:8001/v1"])
+def test_engine_url_is_taken_with_and_without_its_version(url: str) -> None:
+    assert GatewaySettings(engine_url=url).engine_url == "http://engine:8001"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"engine_url": "engine:8001"}, {"redis_url": "http://redis"}, {"ocr_deadline_s": 0}]
+)
+def test_senseless_settings_are_refused(setting: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings(**setting)  # type: ignore[arg-type]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
+
+
+def test_body_has_room_for_the_longest_of_everything() -> None:
+    settings = GatewaySettings(max_image_bytes=1000, max_caption_chars=10, max_question_chars=5)
+    assert settings.max_body_bytes > 1000 + 4 * 15
+
+
+def test_log_shows_no_secret() -> None:
+    settings = GatewaySettings(
+        redis_url="redis://user:hush@redis:6379/0?password=hush",
+        engine_url="http://user:hush@engine",
+        engine_api_key="hush",  # type: ignore[arg-type]
+    )
+    assert "hush" not in repr(settings.for_log())
+    assert settings.for_log()["redis_url"] == "redis://***@redis:6379/0"
+    assert "hush" not in repr(settings).replace("engine_url='http://user:hush@engine'", "")
