@@ -55,7 +55,8 @@ class Usage(_Part):
 
 
 class Timings(_Part):
-    """Milliseconds. `first_token` counts from the request to the engine, `total` from the upload's arrival on."""
+    """Milliseconds. `first_token` and `answer` count from the request to the engine, `total` from the moment the upload
+    was complete."""
 
     decode: float
     ocr: float

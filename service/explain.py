@@ -12,8 +12,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-import structlog
-
 from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn, conversation
 from llava_graph.grounding import ground
 from llava_graph.manifest import ModelManifest
@@ -24,8 +22,6 @@ from service.figures import FigureOpener
 from service.metrics import Metrics
 from service.ocr_client import OFF, OcrClient
 from service.record import RequestRecord
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,11 @@ class Explainer:
 
         Raises the GatewayErrors of figures and engine. The first part comes only when the engine is known to be there.
         """
+        total = _Stopwatch()
         figure = await self._figures.open(image)
         del image  # the encoded figure is enough from here on, and answers take long
         record.facts["figure_id"] = figure.id
-        decode_ms = record.elapsed_ms
+        decode_ms = total.ms
         await self._engine.check()
         yield FigurePart(id=figure.id, width=figure.width, height=figure.height)
 
@@ -85,7 +82,7 @@ class Explainer:
         messages, neutralised = conversation(self._manifest.context_template, context, turns, figure.image_part())
         record.facts["neutralised"] = neutralised
 
-        pace = _Pace(self._metrics, record)
+        pace = _Pace(self._metrics, total, record)
         pieces: list[str] = []
         finish: Finish | None = None
         async with aclosing(self._engine.stream(messages, self._sampling(ask), record.request_id)) as answer:
@@ -112,8 +109,8 @@ class Explainer:
                 decode=_rounded(decode_ms),
                 ocr=_rounded(ocr.wait_ms),
                 first_token=None if pace.first_ms is None else _rounded(pace.first_ms),
-                answer=_rounded(pace.elapsed_ms),
-                total=_rounded(record.elapsed_ms),
+                answer=_rounded(pace.asked.ms),
+                total=_rounded(total.ms),
             ),
             grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, ocr.lines)],
         )
@@ -147,29 +144,33 @@ async def whole(parts: AsyncGenerator[Part]) -> Explanation:
     return Explanation(figure=figure, ocr=ocr, **dict(answer))
 
 
+class _Stopwatch:
+    def __init__(self) -> None:
+        self._started_s = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        return (time.perf_counter() - self._started_s) * 1000
+
+
 class _Pace:
     """Times the pieces of one answer, from the moment it is asked for."""
 
-    def __init__(self, metrics: Metrics, record: RequestRecord) -> None:
+    def __init__(self, metrics: Metrics, total: _Stopwatch, record: RequestRecord) -> None:
         self._metrics = metrics
+        self._total = total
         self._record = record
-        self._asked_s = time.perf_counter()
-        self._last_s = self._asked_s
+        self._since_last = self.asked = _Stopwatch()
         self.first_ms: float | None = None
 
-    @property
-    def elapsed_ms(self) -> float:
-        return (time.perf_counter() - self._asked_s) * 1000
-
     def piece(self) -> None:
-        now_s = time.perf_counter()
         if self.first_ms is None:
-            self.first_ms = (now_s - self._asked_s) * 1000
-            self._metrics.first_token_s.observe(self._record.elapsed_ms / 1000)
-            self._record.facts["first_token_ms"] = _rounded(self._record.elapsed_ms)
+            self.first_ms = self.asked.ms
+            self._metrics.first_token_s.observe(self._total.ms / 1000)
+            self._record.facts["first_token_ms"] = _rounded(self._total.ms)
         else:
-            self._metrics.between_tokens_s.observe(now_s - self._last_s)
-        self._last_s = now_s
+            self._metrics.between_tokens_s.observe(self._since_last.ms / 1000)
+        self._since_last = _Stopwatch()
 
 
 def _rounded(ms: float) -> float:

@@ -40,7 +40,7 @@ class Metrics:
         )
         self.first_token_s = Histogram(
             "first_token_seconds",
-            "From the arrival of an upload to the first piece of its answer",
+            "From the end of an upload to the first piece of its answer",
             namespace=_NAMESPACE,
             registry=registry,
             buckets=_WAITS_S,

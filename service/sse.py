@@ -65,18 +65,18 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        comments = asyncio.create_task(self._break_silence(send), name="sse-keepalive")
         try:
-            # Closed here, for a client can also be given up between two parts, outside of the generator.
-            async with aclosing(self._encoded):
-                async for event in self._encoded:
-                    await self._write(send, event, more=True)
-            await self._write(send, b"", more=False)
-        except TimeoutError:
+            async with asyncio.TaskGroup() as group:
+                comments = group.create_task(self._break_silence(send), name="sse-keepalive")
+                # Closed here, for a client can also be given up between two parts, outside of the generator.
+                async with aclosing(self._encoded):
+                    async for event in self._encoded:
+                        await self._write(send, event, more=True)
+                await self._write(send, b"", more=False)
+                comments.cancel()
+        except* TimeoutError:
             record_of(scope).outcome = "client_gone"
             log.warning("client_stalled", after_s=self._write_s)
-        finally:
-            comments.cancel()
 
     async def _events(self, first: Part, rest: AsyncGenerator[Part], record: RequestRecord) -> AsyncGenerator[bytes]:
         async with aclosing(rest):

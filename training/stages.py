@@ -90,6 +90,9 @@ def run_stage(
 ) -> None:
     """Train `model` in place and leave it in `out`; a run that was cut off goes on from its last checkpoint."""
     freeze_all_but(model, stage.trained)
+    if not torch.cuda.is_available():
+        # On a CPU the fused kernel takes twice as long in bfloat16 as plain matrix products do (torch 2.13, 256 to 600 tokens).
+        model.set_attn_implementation("eager")
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=stage.steps, per_device_train_batch_size=stage.batch_size, learning_rate=stage.lr,
         lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.05}, warmup_steps=stage.warmup_steps, max_grad_norm=1.0, bf16=True,

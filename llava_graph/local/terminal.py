@@ -110,7 +110,7 @@ class ExplanationView:
     def show_error(self, error: ExplainError) -> None:
         self._end_line()
         wait = f" (try again in {error.retry_after_s:g} s)" if error.retry_after_s is not None else ""
-        self._console.print(Text.assemble((f"{error.code}: ", "red"), legible(error.message), wait))
+        self._console.print(Text.assemble((f"{error.code}: ", "red"), legible(error.message), wait), soft_wrap=True)
 
     def _show_ocr(self, ocr: dict[str, Any]) -> None:
         lines = ocr.get("lines") or []

@@ -106,7 +106,7 @@ async def _multipart_with_caption(request: Request) -> None:
     """What FastAPI does not see: another kind of body reads as an empty form, an empty field as one not sent."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "multipart/form-data":
-        raise BodyTypeUnsupported(f"Send multipart/form-data, not {content_type or 'a body without content type'!s}.")
+        raise BodyTypeUnsupported(f"Send multipart/form-data, not {content_type or 'a body without a content type'}.")
     if "caption" not in await request.form():
         missing = [FieldProblem(field="caption", message="Field required; it may be empty")]
         raise FieldsInvalid("caption: the field is missing; it may be empty.", missing)

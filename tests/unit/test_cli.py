@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from llava_graph import cli
 from llava_graph.cli import SUBCOMMANDS, Subcommand, main
+from llava_graph.local.terminal import legible
 
 
 def test_help_lists_every_subcommand_with_what_it_does() -> None:
@@ -114,3 +115,8 @@ def test_loading_something_that_is_no_command_is_a_defect(monkeypatch: pytest.Mo
     monkeypatch.setitem(SUBCOMMANDS, "wrong", Subcommand("llava_graph.cli:SUBCOMMANDS", "local", "No command."))
     with pytest.raises(TypeError, match="not a click command"):
         cli.main.get_command(click.Context(cli.main), "wrong")
+
+
+def test_text_from_a_figure_cannot_command_the_terminal() -> None:
+    assert legible("a\x1b[2Jb\u202ec\rd\x07") == "a�[2Jb�c�d�"
+    assert legible("µ ± 0.5 ×10³\nOptical density\t图") == "µ ± 0.5 ×10³\nOptical density\t图"
