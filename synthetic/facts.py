@@ -22,6 +22,8 @@ _TURN_ABOVE = 0.25
 
 def trend(ys: Sequence[float], low: float, high: float) -> Trend:
     """The shape of a curve within a panel that shows `low`..`high`; noise is smoothed away first."""
+    if high == low:
+        return "flat"
     heights = _smooth([(y - low) / (high - low) for y in ys])
     start, end = heights[0], heights[-1]
     top, bottom = max(heights), min(heights)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,45 +18,49 @@ from transformers import PreTrainedTokenizerFast
 from llava_graph.context import conversation
 from training.data import Figures
 from training.examples import TEMPLATE, Example, copying_example, figure_example
-from training.model import IMAGE_MEAN, IMAGE_STD, IMAGE_TOKENS
+from training.model import IMAGE_TOKENS
 from training.tokenizer import ASSISTANT, IMAGE
-
-IGNORED = -100
-"""The label of a token that the loss passes over."""
+from training.vision import IGNORED, anchor_rows
 
 _BATCHES_SORTED_TOGETHER = 8
+_LENGTH_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
-    """`ids` and `labels` have one entry a token; `pixels` is uint8 [side, side, 3] or None for text alone."""
+    """`ids` and `labels` have one entry a token; `pixels` is uint8 [side, side, 3] or None for text alone, as are `anchors`."""
 
     ids: list[int]
     labels: list[int]
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: npt.NDArray[np.uint8] | None = None
+    anchors: npt.NDArray[np.float32] | None = None
 
 
-def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, pixels: npt.NDArray[np.uint8] | None) -> Tokenized:
-    """Without pixels the image token is left out too: the text stage trains the decoder on its own."""
+def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, with_image: bool) -> Tokenized:
+    """Ids and labels; without the image its token is left out too: the text stage trains the decoder on its own."""
     messages, _ = conversation(TEMPLATE, example.context, example.turns, {"type": "image"})
     text = tokenizer.apply_chat_template(messages, tokenize=False)
-    text = text.replace(IMAGE, IMAGE * IMAGE_TOKENS if pixels is not None else "", 1)
+    text = text.replace(IMAGE, IMAGE * IMAGE_TOKENS if with_image else "", 1)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assistant = tokenizer.convert_tokens_to_ids(ASSISTANT)
     labels, speaking = [], False
     for token in ids:
         labels.append(token if speaking else IGNORED)
-        if token == tokenizer.convert_tokens_to_ids(ASSISTANT):
+        if token == assistant:
             speaking = True
         elif token == tokenizer.eos_token_id:
             speaking = False
-    return Tokenized(ids, labels, pixels)
+    return Tokenized(ids, labels)
 
 
 def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Tensor]]:
-    """Pads on the right to a multiple of 16. No attention mask: a causal token never sees the padding behind it."""
+    """Pads on the right to a multiple of `_LENGTH_BLOCK`, so that few shapes occur (see learner._ANSWER_BLOCK).
+
+    No attention mask: a causal token never sees the padding behind it.
+    """
 
     def collated(examples: list[Tokenized]) -> dict[str, torch.Tensor]:
-        length = -(-max(len(e.ids) for e in examples) // 16) * 16
+        length = -(-max(len(e.ids) for e in examples) // _LENGTH_BLOCK) * _LENGTH_BLOCK
         ids = torch.full((len(examples), length), pad_token_id)
         labels = torch.full((len(examples), length), IGNORED)
         for row, example in enumerate(examples):
@@ -64,16 +68,11 @@ def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Te
             labels[row, : len(example.labels)] = torch.tensor(example.labels)
         batch = {"input_ids": ids, "labels": labels}
         if examples[0].pixels is not None:
-            batch["pixel_values"] = normalised(np.stack([e.pixels for e in examples if e.pixels is not None]))
+            batch["pixels"] = torch.from_numpy(np.stack([e.pixels for e in examples if e.pixels is not None]))
+            batch["anchors"] = torch.from_numpy(np.stack([e.anchors for e in examples if e.anchors is not None]))
         return batch
 
     return collated
-
-
-def normalised(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [B, side, side, 3] to float32 [B, 3, side, side] as the exported image processor does it."""
-    scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    return (scaled - torch.tensor(IMAGE_MEAN).view(3, 1, 1)) / torch.tensor(IMAGE_STD).view(3, 1, 1)
 
 
 class Conversations(IterableDataset[Tokenized]):
@@ -112,6 +111,12 @@ class Conversations(IterableDataset[Tokenized]):
 
     def _example(self, order: Iterator[tuple[Figures, int]], rng: random.Random) -> Tokenized:
         if not self.with_pixels and rng.random() < self.copying_share:
-            return tokenize(self.tokenizer, copying_example(rng), None)
+            return tokenize(self.tokenizer, copying_example(rng), with_image=False)
         figures, index = next(order)
-        return tokenize(self.tokenizer, figure_example(figures[index], rng), figures.pixels[index] if self.with_pixels else None)
+        figure = figures[index]
+        tokenized = tokenize(self.tokenizer, figure_example(figure, rng), self.with_pixels)
+        if not self.with_pixels:
+            return tokenized
+        # Colours are swapped at random: no text names one, and a curve keeps the colour of its legend entry.
+        pixels = figures.pixels[index][..., rng.sample(range(3), 3)]
+        return replace(tokenized, pixels=pixels, anchors=anchor_rows(figure, rng))

@@ -21,7 +21,7 @@ from synthetic.sample import sample_figure
 from synthetic.spec import FigureSpec, TextBox
 from synthetic.words import Split
 
-IMAGE_SIDE = 256
+IMAGE_SIDE = 240
 """Pixels; figures are squeezed to a square of this side, in training here and in serving by the exported processor."""
 
 _FIGURES_A_TASK = 64

@@ -11,17 +11,17 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, LlamaConfig, Llav
 
 from training.tokenizer import ASSISTANT, BOS, EOS, IMAGE, LOCATIONS, PAD
 
-IMAGE_SIDE = 256
-PATCH_SIDE = 16
+IMAGE_SIDE = 240
+PATCH_SIDE = 20
 GRID_SIDE = IMAGE_SIDE // PATCH_SIDE
 IMAGE_TOKENS = GRID_SIDE**2
 IMAGE_MEAN, IMAGE_STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
 def build_config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """`vision_feature_layer` -1 and "default": the last layer's patches without the class token, 256 per image."""
+    """`vision_feature_layer` -1 and "default": the last layer's patches without the class token, 144 per image."""
     vision = CLIPVisionConfig(
-        hidden_size=192, intermediate_size=576, num_hidden_layers=6, num_attention_heads=6, projection_dim=192,
+        hidden_size=192, intermediate_size=576, num_hidden_layers=6, num_attention_heads=3, projection_dim=192,
         image_size=IMAGE_SIDE, patch_size=PATCH_SIDE, hidden_act="gelu",
     )
     text = LlamaConfig(
@@ -47,6 +47,13 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         image_processor=images, tokenizer=tokenizer, patch_size=PATCH_SIDE, vision_feature_select_strategy="default",
         num_additional_image_tokens=1, image_token=IMAGE, chat_template=tokenizer.chat_template,
     )
+
+
+def normalised(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 [B, side, side, 3] to float32 [B, 3, side, side], as the exported image processor does it."""
+    scaled = pixels.permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(v, device=pixels.device).view(3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
+    return (scaled - mean) / std
 
 
 def sincos_grid(width: int, positions: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The stages in which the small model is trained, each from the weights of the one before.
+"""The stages in which the small model is trained, each from the weights of the ones before.
 
     text      the decoder alone learns to read: listing drills and explanations without pixels (training/batches.py)
     vision    the vision tower alone learns to see: what the curve behind a legend entry does (training/vision.py)
@@ -15,21 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
-from torch.nn.functional import cross_entropy
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
-from training.batches import IGNORED, Conversations, collate
+from training.batches import Conversations, collate
 from training.data import Figures
+from training.learner import Learner
+from training.model import build_model
+from training.mimetic import plant_copying
 from training.optimizer import MuonWithAdamW
+from training.tokenizer import build_tokenizer
+from training.vision import AnchoredFigures
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`lr` is Muon's and `adamw_lr` that of embeddings, norms and biases; `trained` are the parts that learn."""
+    """`trained` names the parts that learn, `with_text` and `with_pixels` what a batch holds.
+
+    `lr` is Muon's and `adamw_lr` that of embeddings, norms and biases.
+    """
 
     name: str
     trained: tuple[str, ...]
+    with_text: bool
     with_pixels: bool
     steps: int
     batch_size: int
@@ -41,15 +50,21 @@ class Stage:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("text", ("language_model",), False, steps=800, batch_size=32, lr=1e-3, adamw_lr=2e-3),
-        Stage("pretrain", ("multi_modal_projector",), True, steps=150, batch_size=16, lr=2e-3, adamw_lr=2e-3, warmup_steps=20),
-        Stage("finetune", ("vision_tower", "multi_modal_projector", "language_model"), True, steps=2000, batch_size=16, lr=8e-4, adamw_lr=1e-3),
+        Stage("text", ("language_model",), True, False, steps=500, batch_size=32, lr=1e-3, adamw_lr=2e-3),
+        Stage("vision", ("vision_tower", "reader"), False, True, steps=2500, batch_size=32, lr=1.5e-3, adamw_lr=3e-3),
+        Stage("pretrain", ("multi_modal_projector",), True, True, steps=100, batch_size=16, lr=2e-3, adamw_lr=2e-3, warmup_steps=20),
+        Stage(
+            "finetune", ("vision_tower", "reader", "multi_modal_projector", "language_model"), True, True,
+            steps=2500, batch_size=16, lr=8e-4, adamw_lr=1e-3,
+        ),
     )
 }
 
+_WEIGHTS = "model.safetensors"
 
-class AnswerTrainer(Trainer):
-    """Trains with `MuonWithAdamW` and computes the vocabulary's logits only where there is a label."""
+
+class StageTrainer(Trainer):
+    """The Trainer with `MuonWithAdamW`, whose two learning rates a stage sets."""
 
     def __init__(self, stage: Stage, **kwargs: Any) -> None:
         self.stage = stage
@@ -60,52 +75,73 @@ class AnswerTrainer(Trainer):
         self.optimizer = MuonWithAdamW(named, lr=self.stage.lr, adamw_lr=self.stage.adamw_lr)
         return self.optimizer
 
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: torch.Tensor | int | None = None
-    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
-        labels = inputs["labels"]
-        llava: Any = model.module if hasattr(model, "module") else model
-        answered = labels[:, 1:] != IGNORED
-        # The Trainer's own autocast sits on model.forward, which is not what runs here.
-        with self.accelerator.autocast():
-            outputs = llava.model(input_ids=inputs["input_ids"], pixel_values=inputs.get("pixel_values"), use_cache=False)
-            logits = llava.lm_head(outputs.last_hidden_state[:, :-1][answered])  # [answer tokens, vocabulary]
-        loss = cross_entropy(logits.float(), labels[:, 1:][answered])
-        return (loss, outputs) if return_outputs else loss
+
+def new_learner(seed: int) -> tuple[Learner, PreTrainedTokenizerFast]:
+    """Weights before any training, with the copying circuit planted, and the tokenizer that belongs to them."""
+    tokenizer = build_tokenizer(seed)
+    model = build_model(tokenizer, seed)
+    plant_copying(model.model.language_model)
+    return Learner(model), tokenizer
 
 
-def freeze_all_but(model: LlavaForConditionalGeneration, trained: tuple[str, ...]) -> None:
-    for name, parameter in model.named_parameters():
+def load_learner(folder: Path) -> tuple[Learner, PreTrainedTokenizerFast]:
+    """What `run_stage` left in `folder`; raises RuntimeError when the weights are of another shape than today's model."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    learner = Learner(build_model(tokenizer))
+    missing, unexpected = learner.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
+    if unexpected or missing != ["llava.lm_head.weight"]:  # tied to the input embedding, which is in the file
+        raise RuntimeError(f"{folder / _WEIGHTS} is not of this model: missing {missing}, unexpected {unexpected}")
+    return learner, tokenizer
+
+
+def freeze_all_but(learner: Learner, trained: tuple[str, ...]) -> None:
+    for name, parameter in learner.named_parameters():
         parameter.requires_grad = any(part in name for part in trained)
 
 
 def run_stage(
     stage: Stage,
-    model: LlavaForConditionalGeneration,
+    learner: Learner,
     tokenizer: PreTrainedTokenizerFast,
     figures: list[Figures],
     out: Path,
+    *,
     seed: int = 0,
     resume: bool = False,
+    callbacks: tuple[TrainerCallback, ...] = (),
 ) -> None:
-    """Train `model` in place and leave it in `out`; a run that was cut off goes on from its last checkpoint."""
-    freeze_all_but(model, stage.trained)
+    """Train `learner` in place and leave it in `out`; with `resume`, go on from the last checkpoint there."""
+    freeze_all_but(learner, stage.trained)
     if not torch.cuda.is_available():
-        # On a CPU the fused kernel takes twice as long in bfloat16 as plain matrix products do (torch 2.13, 256 to 600 tokens).
-        model.set_attn_implementation("eager")
+        # On a CPU the fused kernel takes twice as long in bfloat16 as plain matrix products do (torch 2.13, 300 to 600 tokens).
+        learner.llava.set_attn_implementation("eager")
     arguments = TrainingArguments(
-        output_dir=str(out), max_steps=stage.steps, per_device_train_batch_size=stage.batch_size, learning_rate=stage.lr,
-        lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.05}, warmup_steps=stage.warmup_steps, max_grad_norm=1.0, bf16=True,
-        use_cpu=not torch.cuda.is_available(), logging_steps=25, save_steps=500, save_total_limit=1, seed=seed,
-        remove_unused_columns=False, dataloader_num_workers=1, dataloader_prefetch_factor=4, report_to="none", disable_tqdm=True,
+        output_dir=str(out),
+        max_steps=stage.steps,
+        per_device_train_batch_size=stage.batch_size,
+        learning_rate=stage.lr,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.05},
+        warmup_steps=stage.warmup_steps,
+        max_grad_norm=1.0,
+        bf16=True,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=20,
+        save_steps=200,
+        save_total_limit=1,
+        seed=seed,
+        remove_unused_columns=False,
+        dataloader_num_workers=1,
+        dataloader_prefetch_factor=4,
+        report_to="none",
+        disable_tqdm=True,
     )
-    trainer = AnswerTrainer(
-        stage,
-        model=model,
-        args=arguments,
-        train_dataset=Conversations(figures, tokenizer, stage.batch_size, seed, stage.with_pixels),
-        data_collator=collate(tokenizer.pad_token_id),
-    )
+    if stage.with_text:
+        dataset: Any = Conversations(figures, tokenizer, stage.batch_size, seed, stage.with_pixels)
+        collator: Any = collate(tokenizer.pad_token_id)
+    else:
+        dataset, collator = AnchoredFigures(figures, seed), None
+    trainer = StageTrainer(stage, model=learner, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=list(callbacks))
     trainer.train(resume_from_checkpoint=resume or None)
-    model.save_pretrained(out)
+    trainer.save_model(str(out))
     tokenizer.save_pretrained(out)
