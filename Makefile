@@ -7,7 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
-EXTRAS := service,ocr,engine,local,training,dev
+EXTRAS := service,ocr,engine,local,training,evaluation,dev
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 

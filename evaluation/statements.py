@@ -1,8 +1,8 @@
 """What an answer states: its sentences taken apart into names and claims, without asking whether they are true.
 
-The grammar is that of `synthetic.write`: an opening sentence with the axes and series, one clause a curve with a verb of
-`TREND_WORDS` and its numbers, comparisons, and the highest and lowest bars. What does not fit comes back as `leftovers`.
-Answers come from models: any text is taken, and a figure's truth is not known here.
+The grammar is that of `synthetic.write`: an opening sentence with the axes and series, a clause for each curve with a
+verb of `TREND_WORDS` and its numbers, comparisons, the highest and lowest bars. What does not fit comes back as
+`leftovers`. Answers come from models: any text is taken, and a figure's truth is not known here.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ _OPENING_OF = re.compile(rf"(?:the|this) figure is an? (?:{_KINDS}) of (?P<what>
 _AXES = re.compile(r"(?P<y>.+?) (?:against|as a function of|over|versus) (?P<x>.+)", re.IGNORECASE)
 _COUNT = re.compile(r"(?:one|\d+) series", re.IGNORECASE)
 _SERIES_EXTREME = re.compile(
-    r"(?:overall, )?(?P<subject>.+?) (?:is the (?P<is>highest|lowest)(?: overall)?|lies (?P<lies>highest|lowest))", re.IGNORECASE
+    r"(?:overall, )?(?P<subject>.+?) (?:is the (?P<is>highest|lowest)(?: overall)?|lies (?P<lies>highest|lowest))",
+    re.IGNORECASE,
 )
 _CROSSING = re.compile(rf"(?P<a>.+?) and (?P<b>.+?) cross near (?P<at>{_NUMBER})", re.IGNORECASE)
 _OF_SERIES = re.compile(r"for (?P<series>.+?), (?=the (?:highest|lowest))", re.IGNORECASE)
@@ -98,9 +99,10 @@ _VERB = re.compile(rf"\b(?:{'|'.join(sorted(_VERBS, key=len, reverse=True))})\b"
 _FROM_TO = re.compile(rf"\s+from about (?P<start>{_NUMBER})(?: to about (?P<end>{_NUMBER}))?", re.IGNORECASE)
 _AT_NEAR = re.compile(rf"\s+at about (?P<level>{_NUMBER})(?:,? near (?P<at>{_NUMBER}))?", re.IGNORECASE)
 _LEFT_TO_RIGHT = re.compile(r"\s+from left to right", re.IGNORECASE)
-_CONNECTORS = re.compile(r"(?:(?:[,;]|and|but|while|whereas|then|overall)\s*(?:\b|(?<=,))\s*)+", re.IGNORECASE)
+_CONNECTOR = re.compile(r"(?:[,;]|(?:and|but|while|whereas|then|overall)\b)\s*", re.IGNORECASE)
 _GENERIC = re.compile(
-    r"(?:(?:the|one|another|a third|a fourth|each|this|that)\s+)?(?:curve|series|line|bar)|(?:the )?(?:horizontal|vertical) axis|it|they",
+    r"(?:(?:the|one|another|a third|a fourth|each|this|that)\s+)?(?:curve|series|line|bar)"
+    r"|(?:the )?(?:horizontal|vertical) axis|it|they",
     re.IGNORECASE,
 )
 
@@ -179,9 +181,7 @@ def _trends(statements: Statements, panel: int | None, text: str) -> None:
 
 def _without_connectors(text: str) -> str:
     text = text.strip()
-    while match := _CONNECTORS.match(text):
-        if not match[0]:
-            break
+    while match := _CONNECTOR.match(text):
         text = text[match.end() :]
     return text.strip(" ,;")
 

@@ -28,9 +28,9 @@ SUBCOMMANDS = {
     "engine": Subcommand("llava_graph.local.commands:engine", "local", "Run and supervise the inference engine."),
     "gateway": Subcommand("service.__main__:main", "service", "Run the gateway (HTTP)."),
     "ocr-worker": Subcommand("ocr_worker.__main__:main", "ocr", "Run an OCR worker."),
-    "data": Subcommand("synthetic.cli:main", "training", "Make synthetic figures with known truth."),
+    "data": Subcommand("synthetic.cli:main", "data", "Make synthetic figures with known truth."),
     "train": Subcommand("training.cli:main", "training", "Train a model."),
-    "eval": Subcommand("evaluation.cli:main", "training", "Measure a model."),
+    "eval": Subcommand("evaluation.cli:main", "evaluation", "Measure a model."),
 }
 
 _OUR_PACKAGES = {"llava_graph"} | {entry.target.partition(".")[0] for entry in SUBCOMMANDS.values()}

@@ -39,7 +39,8 @@ _ACRONYM = 5
 # A number is one only when it stands alone: not in "m2", "3D", "1.2.3" or "1,5". A dash before it is its sign unless
 # something stands before the dash, as in "10-20". Possessive (`++`), so that nothing is tried twice.
 _TOKEN = re.compile(
-    r"(?P<number>(?<![^\W_])(?<!\d[.,])(?:(?<![\])%°])[-−–])?"
+    r"(?P<power>(?<![^\W_])10⁻?[⁰¹²³⁴-⁹]{1,2}(?![^\W_]))"
+    r"|(?P<number>(?<![^\W_])(?<!\d[.,])(?:(?<![\])%°])[-−–])?"
     r"(?:\d{1,3}+(?:,\d{3})++(?:\.\d++)?+|\d++(?:\.\d++)?+|\.\d++)(?:[eE][-−–+]?\d++)?+(?![^\W_])(?![.,]\d))"
     r"|(?P<word>[^\W_]++)"
     r"|(?P<sign>\S)"
@@ -153,6 +154,8 @@ def _tokens(text: str) -> list[_Token]:
         key: _Key
         if kind == "number":
             key = float(found.replace(",", "").translate(_SAME_SIGN))
+        elif kind == "power":  # as log axes have them
+            key = float(f"1e{unicodedata.normalize('NFKC', found[2:]).translate(_SAME_SIGN)}")
         elif kind == "word":
             key = _word_key(found)
         else:

@@ -1,7 +1,8 @@
 """What is true of a figure: how each curve runs, which one is highest, where curves cross.
 
-All thresholds are shares of the panel's visible range, since a reader judges by the eye: a curve that moves by less than
-a tenth of the axis looks flat whatever its numbers say. On a log axis heights are compared as logarithms, for the same reason.
+All thresholds are shares of the panel's visible range, since a reader judges by the eye: a curve that moves by less
+than a tenth of the axis looks flat whatever its numbers say. On a log axis heights are compared as logarithms, for the
+same reason. Nothing here knows how a figure looks or what is said of it.
 """
 
 from __future__ import annotations

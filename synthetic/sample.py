@@ -1,7 +1,8 @@
 """Draws a random figure: which panels, axes and names, and curves whose shape can be told without argument.
 
 A curve is drawn as one of the shapes of `facts.Trend` and kept only when `facts.trend` reads the same shape from its
-points, so that an explanation is never about a borderline case.
+points, so that an explanation is seldom about a borderline case; where the visible range of a panel makes one of it
+after all, `facts.panel_facts` says "unclear". Nothing here knows pixels or sentences.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from synthetic.facts import Trend, trend
 from synthetic.spec import Axis, FigureSpec, Kind, Panel, Series
 from synthetic.words import Split
 
+_KINDS: tuple[Kind, ...] = ("line", "scatter", "bar", "grouped_bar")
+_KIND_WEIGHTS = (56, 14, 14, 16)
 _TRENDS: tuple[Trend, ...] = ("rises", "rises", "rises", "falls", "falls", "falls", "flat", "peaks", "dips")
+_BAR_TRENDS: tuple[Trend, ...] = ("rises", "falls")
 
 
 def sample_figure(seed: int, split: Split) -> FigureSpec:
-    """The figure that belongs to `seed`; figures of different splits share neither seeds nor names."""
+    """The figure that belongs to `seed`; figures of different splits share no word of a name (see words.py)."""
     rng = random.Random(f"{split}-{seed}")
     panel_count = 1 if rng.random() < 0.92 else 2
     panels = [_panel(rng, split, panel_count)]
@@ -29,9 +33,10 @@ def sample_figure(seed: int, split: Split) -> FigureSpec:
     return FigureSpec(tuple(panels), seed=rng.getrandbits(32))
 
 
-def _panel(rng: random.Random, split: Split, panel_count: int, kind: Kind | None = None, x: Axis | None = None) -> Panel:
-    kind = kind or rng.choices(("line", "scatter", "bar", "grouped_bar"), weights=(56, 14, 14, 16))[0]  # type: ignore[assignment]
-    assert kind is not None
+def _panel(
+    rng: random.Random, split: Split, panel_count: int, kind: Kind | None = None, x: Axis | None = None
+) -> Panel:
+    kind = kind or rng.choices(_KINDS, weights=_KIND_WEIGHTS)[0]
     has_bars = kind in ("bar", "grouped_bar")
     x = x or _axis(rng, split, log_share=0.0 if has_bars else 0.06, unit_share=0.15 if has_bars else 0.6)
     y = _axis(rng, split, log_share=0.0 if has_bars else 0.08, unit_share=0.6)
@@ -47,10 +52,11 @@ def _panel(rng: random.Random, split: Split, panel_count: int, kind: Kind | None
     names = words.names(rng, split, count)
     xs = _grid(rng, x.log, kind)
     low, high = _range(rng, y.log)
+    with_errors = rng.random() < 0.2 and kind == "line"
+    curves = _curves(rng, count, xs, x.log, y.log, (low, high), noisy=kind == "scatter")
     series = tuple(
-        Series(name, xs, ys, _errors(rng, ys, low, high, y.log) if kind == "line" and errors else None)
-        for errors in [rng.random() < 0.2]
-        for name, ys in zip(names, _curves(rng, count, xs, x.log, y.log, (low, high), noisy=kind == "scatter"), strict=True)
+        Series(name, xs, ys, _errors(rng, ys, low, high, y.log) if with_errors else None)
+        for name, ys in zip(names, curves, strict=True)
     )
     return Panel(kind, x, y, series, title=title, legend=count > 1 or rng.random() < 0.35)
 
@@ -78,10 +84,7 @@ def _grid(rng: random.Random, log: bool, kind: Kind) -> tuple[float, ...]:
         low, high = max(low, 0.0), abs(high)
         low = 0.0 if rng.random() < 0.7 or low >= high else low
     count = rng.randint(20, 60) if kind == "scatter" else rng.choice((5, 6, 7, 8, 10, 12, 20, 30, 50))
-    if kind == "scatter":
-        at = sorted(rng.random() for _ in range(count))
-    else:
-        at = [i / (count - 1) for i in range(count)]
+    at = sorted(rng.random() for _ in range(count)) if kind == "scatter" else [i / (count - 1) for i in range(count)]
     if log:
         return tuple(low * (high / low) ** t for t in at)
     return tuple(low + (high - low) * t for t in at)
@@ -180,11 +183,16 @@ def _bars(rng: random.Random, split: Split, kind: Kind, x: Axis, y: Axis, title:
     series = []
     for name in words.names(rng, split, series_count):
         for _ in range(200):
-            heights = _curve(rng, rng.choice(("rises", "falls")), at) if rng.random() < 0.4 else [rng.uniform(0.1, 1) for _ in at]
+            if rng.random() < 0.4:
+                heights = _curve(rng, rng.choice(_BAR_TRENDS), at)
+            else:
+                heights = [rng.uniform(0.1, 1) for _ in at]
             ordered = sorted(heights)
             # The highest and the lowest bar of a series must stand out from their neighbours.
             if ordered[-1] - ordered[-2] > 0.06 and ordered[1] - ordered[0] > 0.06 and ordered[0] >= 0.0:
                 break
+        else:
+            raise RuntimeError("no highest and lowest bar that stand out in 200 draws")
         values = tuple(_rounded(top * (0.08 + 0.92 * h)) for h in heights)
         errors = tuple(top * rng.uniform(0.02, 0.05) for _ in at) if rng.random() < 0.15 else None
         series.append(Series(name, tuple(float(i) for i in range(count)), values, errors))

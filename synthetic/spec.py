@@ -1,4 +1,4 @@
-"""What a synthetic figure is: plain data, without a word on how it looks (render.py) or what is said of it (write.py)."""
+"""What a synthetic figure is: plain data, no word on how it looks (render.py) or what is said of it (write.py)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class FigureSpec:
-    """One figure with one to three panels side by side. `seed` also decides its looks when it is rendered."""
+    """One figure with one to three panels, side by side or stacked. `seed` also decides its looks when it is rendered."""
 
     panels: tuple[Panel, ...]
     seed: int

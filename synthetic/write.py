@@ -174,7 +174,7 @@ def trend_clause(panel: Panel, series: SeriesFacts, name: str, rng: random.Rando
     else:
         at = series.peak_at if series.trend == "peaks" else series.low_at
         value = series.highest if series.trend == "peaks" else series.lowest
-        x = panel.series[0].x[at] if panel.kind == "scatter" else next(s for s in panel.series if s.name == series.name).x[at]
+        x = next(s for s in panel.series if s.name == series.name).x[at]
         numbers = f" at about {number(value)} near {number(x)}"
     return f"{name} {verb}{numbers}"
 
@@ -227,20 +227,18 @@ def dialogue(spec: FigureSpec, known: Known, rng: random.Random, count: int) -> 
     """Up to `count` different questions about the first panel, each with its true answer."""
     panel, names = spec.panels[0], known[0]
     facts = panel_facts(panel)
+    kind = f"It is a {KIND_WORDS[panel.kind][0]}."
+    x = f"The horizontal axis shows {names.x}." if names.x else "The label of the horizontal axis is not legible."
+    y = f"The vertical axis shows {names.y}." if names.y else "The label of the vertical axis is not legible."
     pairs = [
-        (rng.choice(("What kind of chart is this?", "Which type of figure is it?")), f"It is a {KIND_WORDS[panel.kind][0]}."),
-        (
-            rng.choice(("What does the horizontal axis show?", "What is on the x-axis?")),
-            f"The horizontal axis shows {names.x}." if names.x else "The label of the horizontal axis is not legible.",
-        ),
-        (
-            rng.choice(("What does the vertical axis show?", "What is on the y-axis?")),
-            f"The vertical axis shows {names.y}." if names.y else "The label of the vertical axis is not legible.",
-        ),
+        (rng.choice(("What kind of chart is this?", "Which type of figure is it?")), kind),
+        (rng.choice(("What does the horizontal axis show?", "What is on the x-axis?")), x),
+        (rng.choice(("What does the vertical axis show?", "What is on the y-axis?")), y),
     ]
     listed = [name for name in names.series if name]
     if panel.legend and len(listed) == len(panel.series):
-        pairs.append((rng.choice(("Which series are shown?", "What does the legend list?")), f"The legend lists {listing(listed)}."))
+        question = rng.choice(("Which series are shown?", "What does the legend list?"))
+        pairs.append((question, f"The legend lists {listing(listed)}."))
         if facts.clear_top:
             pairs.append(("Which series is the highest overall?", f"{listed[facts.order[0]]} is the highest overall."))
         if not panel.categories:

@@ -1,6 +1,7 @@
 """From conversations to token ids, labels and pixels: the loss is on what the assistant says, and on nothing else.
 
-Ids come from the chat template that the exported model carries, so a training prompt is letter by letter a serving prompt.
+Ids come from the chat template that the exported model carries, so a training prompt is letter by letter a serving
+prompt. Nothing here knows how an example was made or what learns from it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,10 @@ _LENGTH_BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
-    """`ids` and `labels` have one entry a token; `pixels` is uint8 [side, side, 3] or None for text alone, as are `anchors`."""
+    """`ids` and `labels` have one entry a token, `labels` IGNORED where nothing is to be learned.
+
+    `pixels` is uint8 [side, side, 3] and `anchors` float32 as `vision.anchor_rows` makes them, or None for text alone.
+    """
 
     ids: list[int]
     labels: list[int]
@@ -39,7 +44,8 @@ class Tokenized:
 def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, with_image: bool) -> Tokenized:
     """Ids and labels; without the image its token is left out too: the text stage trains the decoder on its own."""
     messages, _ = conversation(TEMPLATE, example.context, example.turns, {"type": "image"})
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    text = tokenizer.apply_chat_template(cast(Any, messages), tokenize=False)
+    assert isinstance(text, str)
     text = text.replace(IMAGE, IMAGE * IMAGE_TOKENS if with_image else "", 1)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     assistant = tokenizer.convert_tokens_to_ids(ASSISTANT)
@@ -78,11 +84,17 @@ def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Te
 class Conversations(IterableDataset[Tokenized]):
     """An endless, seeded stream of examples; neighbours have similar lengths, so that batches hold little padding.
 
-    With `with_pixels` each example is a figure and its conversation; without, `copying_share` of them are listing drills.
+    With `with_pixels` each example is a figure and its conversation; without, `copying_share` of them are listing
+    drills.
     """
 
     def __init__(
-        self, figures: list[Figures], tokenizer: PreTrainedTokenizerFast, batch_size: int, seed: int, with_pixels: bool,
+        self,
+        figures: list[Figures],
+        tokenizer: PreTrainedTokenizerFast,
+        batch_size: int,
+        seed: int,
+        with_pixels: bool,
         copying_share: float = 0.5,
     ) -> None:
         self.figures = figures

@@ -1,8 +1,8 @@
 """`llava-graph train`: figures, stages and export of the small model, each a command of its own.
 
-    llava-graph train figures --count 24000 --out runs/figures
-    llava-graph train small --figures runs/figures --out runs/small
-    llava-graph train export runs/small/finetune model_repo/llava-graph-tiny
+llava-graph train figures --count 24000 --out runs/figures
+llava-graph train small --figures runs/figures --out runs/small
+llava-graph train export runs/small/finetune model_repo/llava-graph-tiny
 """
 
 from __future__ import annotations
@@ -42,12 +42,20 @@ def figures(out: Path, count: int, start: int, processes: int) -> None:
 @click.option("--figures", "folders", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="One folder a stage is made in it.")
 @click.option("--stages", default="text,vision,pretrain,finetune", show_default=True)
-@click.option("--start-from", type=click.Path(path_type=Path, exists=True), help="A stage's folder; else untrained weights.")
+@click.option(
+    "--start-from", type=click.Path(path_type=Path, exists=True), help="A stage's folder; else untrained weights."
+)
 @click.option("--steps", type=int, help="Steps of each stage instead of its own number.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the first stage's last checkpoint.")
 def small(
-    folders: tuple[Path, ...], out: Path, stages: str, start_from: Path | None, steps: int | None, seed: int, resume: bool
+    folders: tuple[Path, ...],
+    out: Path,
+    stages: str,
+    start_from: Path | None,
+    steps: int | None,
+    seed: int,
+    resume: bool,
 ) -> None:
     """Train the small model through its stages."""
     unknown = set(stages.split(",")) - STAGES.keys()

@@ -1,7 +1,8 @@
 """Training figures on disk: rendered once, squeezed to the vision tower's size, read through a memory map.
 
-A folder holds `pixels.npy` (uint8, [N, IMAGE_SIDE, IMAGE_SIDE, 3]), `figures.jsonl` (seed, size and true text boxes, one
-row a figure) and `about.json` (split and seeds). The spec of a figure is not stored: it follows from its seed.
+A folder holds `pixels.npy` (uint8, [N, IMAGE_SIDE, IMAGE_SIDE, 3]), `figures.jsonl` (seed, size and true text boxes,
+one row a figure) and `about.json` (split and seeds). The spec of a figure is not stored: it follows from its seed.
+Nothing here knows captions, answers or tokens.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def write_figures(folder: Path, split: Split, start: int, count: int, processes:
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     tasks = [(start + i, min(_FIGURES_A_TASK, count - i)) for i in range(0, count, _FIGURES_A_TASK)]
     done = 0
-    with ProcessPoolExecutor(processes) as pool, (folder / "figures.jsonl").open("w") as rows_file:
+    with ProcessPoolExecutor(processes) as pool, (folder / "figures.jsonl").open("w", encoding="utf-8") as rows_file:
         parts = pool.map(_render_range, [split] * len(tasks), [t[0] for t in tasks], [t[1] for t in tasks])
         for part, rows in parts:
             pixels[done : done + len(rows)] = part
@@ -69,17 +70,21 @@ def write_figures(folder: Path, split: Split, start: int, count: int, processes:
             done += len(rows)
             yield done
     pixels.flush()
+    # Written last: a folder without it is not complete, and `Figures` refuses it.
     (folder / "about.json").write_text(json.dumps({"split": split, "start": start, "count": count}) + "\n")
 
 
 class Figures:
-    """The figures of one folder. Rows are parsed when they are asked for: 60,000 of them are 150 MB of JSON."""
+    """The figures of one folder. Rows are parsed when they are asked for: 60,000 of them are 150 MB of JSON.
+
+    Raises FileNotFoundError for a folder that `write_figures` did not finish.
+    """
 
     def __init__(self, folder: Path) -> None:
         about = json.loads((folder / "about.json").read_text())
         self.split: Split = about["split"]
         self.pixels: npt.NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r")
-        self._rows = (folder / "figures.jsonl").read_text().splitlines()
+        self._rows = (folder / "figures.jsonl").read_text(encoding="utf-8").splitlines()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -87,4 +92,5 @@ class Figures:
     def __getitem__(self, index: int) -> StoredFigure:
         row = json.loads(self._rows[index])
         texts = tuple(TextBox(text, tuple(box), *rest) for text, box, *rest in row["texts"])
-        return StoredFigure(row["seed"], *row["size"], texts, sample_figure(row["seed"], self.split))
+        width, height = row["size"]
+        return StoredFigure(row["seed"], width, height, texts, sample_figure(row["seed"], self.split))

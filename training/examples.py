@@ -1,7 +1,7 @@
-"""Turns a figure into what a model is trained on: a context as a reader would have it, and a true conversation about it.
+"""Turns a figure into what a model is trained on: a context as a reader would have it, and a true conversation.
 
 The OCR lines are the figure's true texts, worsened as a real OCR model worsens them; what got lost is not named in the
-answers. Messages come from `llava_graph.context`, which serving uses too.
+answers. Nothing here knows pixels or tokens: batches.py makes messages, ids and labels of an example.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from typing import Literal
 from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn
 from llava_graph.ocr import Line, reading_order
 from synthetic import words, write
-from synthetic.spec import FigureSpec, TextBox
+from synthetic.spec import FigureSpec, Role, TextBox
 from synthetic.write import Known, KnownPanel
 from training.data import StoredFigure
 
 ContextMode = Literal["both", "caption", "ocr", "none"]
 
 TEMPLATE = "located"
+"""The context template (`llava_graph.context.TEMPLATES`) of the small model, in training and in its manifest."""
 
-_CONFUSED = {"O": "0", "0": "O", "l": "1", "1": "l", "I": "l", "S": "5", "B": "8", "Z": "2", "g": "q", "c": "e", "e": "c", "u": "v", "h": "b"}
+_MODES: tuple[ContextMode, ...] = ("both", "ocr", "caption", "none")
+_MODE_WEIGHTS = (74, 12, 8, 6)
+
+_CONFUSED = dict(zip("O0l1ISBZgceuh", "0O1ll582qecvb", strict=True))
+_OPENINGS = (DEFAULT_QUESTION, DEFAULT_QUESTION, "What does this figure show?", "Describe the figure.")
 _LISTING = "List the texts in the figure."
 _LISTING_BACKWARDS = "List the texts in the figure from bottom to top."
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation about a figure; `image` says whether its pixels belong to it or the text stands alone."""
+    """A conversation about a figure; its turns begin with the user and alternate."""
 
     context: FigureContext
     turns: tuple[Turn, ...]
@@ -58,7 +63,10 @@ def _pieces(text: TextBox, rng: random.Random) -> list[TextBox]:
     else:  # read from bottom to top
         middle = y1 - (y1 - y0) * share
         boxes = (x0, middle, x1, y1), (x0, y0, x1, middle)
-    return [replace(text, text=part.strip(), box=box) for part, box in zip((text.text[:cut], text.text[cut:]), boxes, strict=True)]
+    return [
+        replace(text, text=part.strip(), box=box)
+        for part, box in zip((text.text[:cut], text.text[cut:]), boxes, strict=True)
+    ]
 
 
 def _read(text: TextBox, rng: random.Random) -> Line | None:
@@ -68,14 +76,15 @@ def _read(text: TextBox, rng: random.Random) -> Line | None:
     x0, y0, x1, y1 = text.box
     margin = min(x1 - x0, y1 - y0) * rng.uniform(0.0, 0.2)
     box = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    slipped = rng.random() < 0.03
-    return Line(_misread(text.text, rng) if slipped else text.text, box, rng.uniform(0.6, 0.9) if slipped else rng.uniform(0.9, 1))
+    if rng.random() < 0.03:
+        return Line(_misread(text.text, rng), box, rng.uniform(0.6, 0.9))
+    return Line(text.text, box, rng.uniform(0.9, 1))
 
 
-def _known(spec: FigureSpec, read: dict[tuple[str, int, int], str], caption: str) -> Known:
+def _known(spec: FigureSpec, read: dict[tuple[Role, int, int], str], caption: str) -> Known:
     """What a reader of these lines and this caption can name, spelled as the OCR spelled it."""
 
-    def name(role: str, panel: int, index: int, true_name: str, axis: bool = False) -> str | None:
+    def name(role: Role, panel: int, index: int, true_name: str, axis: bool = False) -> str | None:
         text = read.get((role, panel, index))
         if text is not None:
             return write.spoken(text) if axis else text
@@ -85,7 +94,6 @@ def _known(spec: FigureSpec, read: dict[tuple[str, int, int], str], caption: str
     for p, panel in enumerate(spec.panels):
         series = tuple(name("legend", p, i, s.name) for i, s in enumerate(panel.series))
         categories = tuple(name("x_tick", p, i, c) for i, c in enumerate(panel.categories))
-        # Panels side by side may share an axis label that is drawn once.
         x = name("x_label", p, 0, panel.x.quantity, axis=True)
         y = name("y_label", p, 0, panel.y.quantity, axis=True)
         known.append(KnownPanel(x, y, series, categories))
@@ -107,11 +115,12 @@ def _as_listed(spec: FigureSpec, known: Known, texts: list[str]) -> tuple[Figure
 
 
 def figure_example(figure: StoredFigure, rng: random.Random, mode: ContextMode | None = None) -> Example:
-    """A conversation of one to four turns; `mode` says which context the reader has, by default mostly both."""
-    mode = mode or rng.choices(("both", "ocr", "caption", "none"), weights=(74, 12, 8, 6))[0]  # type: ignore[assignment]
+    """A conversation of one to four questions; `mode` says which context the reader has, by default mostly both."""
+    mode = mode or rng.choices(_MODES, weights=_MODE_WEIGHTS)[0]
     spec = figure.spec
     caption = write.caption(spec, rng) if mode in ("both", "caption") else ""
-    lines, read = [], {}
+    lines: list[Line] = []
+    read: dict[tuple[Role, int, int], str] = {}
     if mode in ("both", "ocr"):
         for text in figure.texts:
             pieces = [piece for piece in (_read(piece, rng) for piece in _pieces(text, rng)) if piece]
@@ -121,11 +130,12 @@ def figure_example(figure: StoredFigure, rng: random.Random, mode: ContextMode |
     lines = reading_order(lines)
     known = _known(spec, read, caption)
     spec, known = _as_listed(spec, known, [line.text for line in lines])
-    context = FigureContext(figure.width, figure.height, caption, lines)
     pairs = write.dialogue(spec, known, rng, rng.choice((1, 2, 3)))
     if rng.random() < 0.85:
-        pairs.insert(0, (rng.choice((DEFAULT_QUESTION, DEFAULT_QUESTION, "What does this figure show?", "Describe the figure.")), write.explanation(spec, known, rng)))
-    return Example(context, tuple(Turn(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)))
+        opening = rng.choice(_OPENINGS)
+        pairs.insert(0, (opening, write.explanation(spec, known, rng)))
+    turns = [turn for question, answer in pairs for turn in (Turn("user", question), Turn("assistant", answer))]
+    return Example(FigureContext(figure.width, figure.height, caption, lines), tuple(turns))
 
 
 def copying_example(rng: random.Random) -> Example:

@@ -1,7 +1,7 @@
 """The small LLaVA while it learns: one module whose forward pass is the loss of whatever a batch brings.
 
-A batch with text teaches the decoder, one with anchors teaches the vision tower (training/vision.py), one with both teaches
-both in one pass. Afterwards `llava` alone is kept.
+A batch with text teaches the decoder, one with anchors teaches the vision tower (training/vision.py), one with both
+teaches both in one pass. Afterwards `llava` alone is kept. Which parts learn, and how fast, is not known here.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import LlavaForConditionalGeneration
+from transformers import CLIPVisionConfig, LlavaForConditionalGeneration
 
 from training.model import normalised
 from training.vision import IGNORED, AnchorReader
 
 _ANSWER_BLOCK = 1024
-"""oneDNN compiles a kernel for every new shape, which takes longer than the step itself: so shapes come in few sizes."""
+"""oneDNN compiles a kernel for every new shape, which takes longer than the step itself: shapes come in few sizes."""
 
 _READER_WEIGHT = 0.1
 """The reader's loss is a sum of several and about ten times the language loss; what the answers say comes first."""
@@ -27,7 +27,9 @@ def padded_to_multiple(indices: torch.Tensor, block: int) -> torch.Tensor:
     return torch.cat([indices, torch.full((missing,), -1, device=indices.device)])
 
 
-def _without_output_embedding(_module: nn.Module, state: dict[str, torch.Tensor], prefix: str, _metadata: object) -> None:
+def _without_output_embedding(
+    _module: nn.Module, state: dict[str, torch.Tensor], prefix: str, _metadata: object
+) -> None:
     """The output embedding is the input embedding; safetensors refuses to write one tensor under two names."""
     del state[f"{prefix}llava.lm_head.weight"]
 
@@ -38,8 +40,9 @@ class Learner(nn.Module):
     def __init__(self, llava: LlavaForConditionalGeneration) -> None:
         super().__init__()
         self.llava = llava
+        assert isinstance(llava.config.vision_config, CLIPVisionConfig)
         self.reader = AnchorReader(llava.config.vision_config.hidden_size)
-        self.register_state_dict_post_hook(_without_output_embedding)
+        self.register_state_dict_post_hook(_without_output_embedding)  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -48,13 +51,17 @@ class Learner(nn.Module):
         pixels: torch.Tensor | None = None,
         anchors: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """`input_ids` and `labels` [B, T], `pixels` uint8 [B, side, side, 3], `anchors` [B, A, columns]; returns the losses."""
+        """Returns the losses: `loss`, which the stage minimises, and what it is made of.
+
+        `input_ids` and `labels` [B, T], `pixels` uint8 [B, side, side, 3], `anchors` [B, A, columns].
+        """
         states = None
         result: dict[str, torch.Tensor] = {}
         losses = []
         if pixels is not None:
             # The tower's last layer without its class token: `vision_feature_layer` -1, strategy "default".
-            states = self.llava.model.vision_tower(normalised(pixels)).last_hidden_state[:, 1:]  # [B, patches, width]
+            seen = self.llava.model.vision_tower(normalised(pixels))
+            states = seen.last_hidden_state[:, 1:]  # [B, patches, width]
             if anchors is not None and states.requires_grad:
                 result |= self.reader(states, anchors)
                 losses.append(result["loss"] * (1.0 if input_ids is None else _READER_WEIGHT))

@@ -1,10 +1,11 @@
 """Starts a small decoder as one that can copy: previous-token heads, then induction heads, written into its weights.
 
 To name "Vodi" in an explanation, a decoder must find "Vo" in the context and repeat what followed it there. Transformers
-learn this as two heads in a row (Olsson et al. 2022, arXiv:2209.11895): one that tells each token what stood before it, one
-that looks for the token whose predecessor equals the current token. On two CPU cores the circuit had not formed after hours
-of training from random weights, so we write a rough one by hand and let training refine it, as mimetic initialisation does
-for other structure (Trockman and Kolter 2023, arXiv:2305.09828). Nothing here names a token: the circuit copies anything.
+learn this as two heads in a row (Olsson et al. 2022, arXiv:2209.11895): one that tells each token what stood before it,
+one that looks for the token whose predecessor equals the current token. On two CPU cores the circuit had not formed
+after hours of training from random weights, so we write a rough one by hand and let training refine it, as mimetic
+initialisation does for other structure (Trockman and Kolter 2023, arXiv:2305.09828). Nothing here names a token: the
+circuit copies anything.
 
 Shapes: D hidden width, H heads, d head width; rotary positions pair channel f with channel f + d/2 of a head.
 """
@@ -12,9 +13,11 @@ Shapes: D hidden width, H heads, d head width; rotary positions pair channel f w
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from transformers import LlamaModel
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer
 
 EMBEDDING_STD = 0.05
 _CONSTANT = 4.0
@@ -27,16 +30,21 @@ _LOW_FREQUENCY = 0.01
 """Rotary pairs slower than this (radians a token) turn by a few degrees over a figure's context: they carry content."""
 
 _PEAK = 24.0
+"""Scale of the previous-token scores: high enough that the softmax leaves little to other distances."""
+
 _MATCH = 1.6
+"""Scale of the induction scores, for the same reason; training sharpens them."""
+
 _COPY = 2.0
+"""How loud a copied token is beside what the residual stream already holds."""
 
 
 @torch.no_grad()
 def plant_copying(decoder: LlamaModel, previous_layer: int = 0, induction_layers: tuple[int, ...] = (2, 3)) -> None:
     """Write the circuit into `decoder`: layer `previous_layer`, and two heads of each of `induction_layers`.
 
-    Heads 0 and 1 of the previous-token layer look one token back, 2 and 3 two tokens back. Raises ValueError for a decoder
-    with fewer than four heads or with grouped key-value heads.
+    Heads 0 and 1 of the previous-token layer look one token back, 2 and 3 two tokens back. Draws from torch's default
+    generator. Raises ValueError for a decoder with fewer than four heads or with grouped key-value heads.
     """
     config = decoder.config
     if config.num_attention_heads < 4 or config.num_key_value_heads != config.num_attention_heads:
@@ -58,13 +66,17 @@ def _isometry(width: int) -> torch.Tensor:
     return rotation
 
 
+def _attention(decoder: LlamaModel, layer: int) -> LlamaAttention:
+    return cast(LlamaDecoderLayer, decoder.layers[layer]).self_attn
+
+
 def _frequencies(decoder: LlamaModel) -> torch.Tensor:
     return decoder.rotary_emb.inv_freq.float()  # [d / 2]
 
 
 def _plant_previous_token(decoder: LlamaModel, layer: int, one_back: torch.Tensor, two_back: torch.Tensor) -> None:
-    attention = decoder.layers[layer].self_attn
-    d = attention.head_dim
+    attention = _attention(decoder, layer)
+    d: int = attention.head_dim
     half = d // 2
     frequencies = _frequencies(decoder)[:_HIGH_FREQUENCIES]
     amplitude = math.sqrt(_PEAK) / _CONSTANT
@@ -76,16 +88,17 @@ def _plant_previous_token(decoder: LlamaModel, layer: int, one_back: torch.Tenso
         # The score of a key `o` tokens back is the sum of cos(frequency * (o - distance)): it peaks at `distance`.
         attention.q_proj.weight[at : at + _HIGH_FREQUENCIES, 0] = amplitude
         attention.k_proj.weight[at : at + _HIGH_FREQUENCIES, 0] = amplitude * torch.cos(frequencies * distance)
-        attention.k_proj.weight[at + half : at + half + _HIGH_FREQUENCIES, 0] = amplitude * torch.sin(frequencies * distance)
+        turned = slice(at + half, at + half + _HIGH_FREQUENCIES)
+        attention.k_proj.weight[turned, 0] = amplitude * torch.sin(frequencies * distance)
         channels = slice(1 + (head % 2) * d, 1 + (head % 2) * d + d)
         attention.v_proj.weight[at : at + d] = torch.eye(attention.v_proj.weight.shape[1])[channels]
         attention.o_proj.weight[:, at : at + d] = EMBEDDING_STD * rotation[:, channels]
 
 
 def _plant_induction(decoder: LlamaModel, layer: int, one_back: torch.Tensor, two_back: torch.Tensor) -> None:
-    """Head 0 matches the current token with what stood one before the key, head 1 does so two tokens further back too."""
-    attention = decoder.layers[layer].self_attn
-    d = attention.head_dim
+    """Head 0 matches the current token with the one before the key, head 1 the token before with the one two before."""
+    attention = _attention(decoder, layer)
+    d: int = attention.head_dim
     width = attention.q_proj.weight.shape[1]
     slow = torch.nonzero(_frequencies(decoder) < _LOW_FREQUENCY).flatten()
     rows = torch.cat([slow, slow + d // 2])  # channels of a head that hardly turn

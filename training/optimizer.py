@@ -1,7 +1,8 @@
 """Muon for the matrices inside the blocks, AdamW for everything else, behind the face of one optimizer.
 
-Muon (Jordan et al. 2024) orthogonalises the momentum of a matrix; on small transformers it needs about half of AdamW's steps.
-It is not meant for embeddings, norms and biases. The Trainer and its learning rate schedule know one optimizer, hence this.
+Muon (Jordan et al. 2024) orthogonalises the momentum of a matrix; on small transformers it needs about half of AdamW's
+steps. It is not meant for embeddings, norms and biases. The Trainer and its learning rate schedule know one optimizer,
+hence this. Nothing here knows LLaVA.
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ from torch import nn
 class MuonWithAdamW(torch.optim.Optimizer):
     """Splits named parameters by shape and name; `param_groups` are those of both parts, so schedulers reach both.
 
-    `lr` is Muon's, scaled to AdamW's usual sizes (Moonshot's RMS matching, arXiv:2502.16982); `adamw_lr` is for the rest.
+    `lr` is Muon's, scaled to AdamW's usual sizes (Moonshot's RMS matching, arXiv:2502.16982); `adamw_lr` is for the
+    rest, which is not decayed. Parameters that do not require gradients are left out.
     """
 
-    def __init__(self, named_parameters: Iterable[tuple[str, nn.Parameter]], lr: float, adamw_lr: float, weight_decay: float = 0.0):
-        matrices, rest = [], []
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, nn.Parameter]],
+        lr: float,
+        adamw_lr: float,
+        weight_decay: float = 0.0,
+    ) -> None:
+        matrices: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in named_parameters:
             if parameter.requires_grad:
                 inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name

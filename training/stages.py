@@ -22,8 +22,8 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, Trai
 from training.batches import Conversations, collate
 from training.data import Figures
 from training.learner import Learner
-from training.model import build_model
 from training.mimetic import plant_copying
+from training.model import build_model
 from training.optimizer import MuonWithAdamW
 from training.tokenizer import build_tokenizer
 from training.vision import AnchoredFigures
@@ -52,10 +52,26 @@ STAGES = {
     for stage in (
         Stage("text", ("language_model",), True, False, steps=500, batch_size=32, lr=1e-3, adamw_lr=2e-3),
         Stage("vision", ("vision_tower", "reader"), False, True, steps=2500, batch_size=32, lr=1.5e-3, adamw_lr=3e-3),
-        Stage("pretrain", ("multi_modal_projector",), True, True, steps=100, batch_size=16, lr=2e-3, adamw_lr=2e-3, warmup_steps=20),
         Stage(
-            "finetune", ("vision_tower", "reader", "multi_modal_projector", "language_model"), True, True,
-            steps=2500, batch_size=16, lr=8e-4, adamw_lr=1e-3,
+            "pretrain",
+            ("multi_modal_projector",),
+            True,
+            True,
+            steps=100,
+            batch_size=16,
+            lr=2e-3,
+            adamw_lr=2e-3,
+            warmup_steps=20,
+        ),
+        Stage(
+            "finetune",
+            ("vision_tower", "reader", "multi_modal_projector", "language_model"),
+            True,
+            True,
+            steps=2500,
+            batch_size=16,
+            lr=8e-4,
+            adamw_lr=1e-3,
         ),
     )
 }
@@ -141,7 +157,9 @@ def run_stage(
         collator: Any = collate(tokenizer.pad_token_id)
     else:
         dataset, collator = AnchoredFigures(figures, seed), None
-    trainer = StageTrainer(stage, model=learner, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=list(callbacks))
+    trainer = StageTrainer(
+        stage, model=learner, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=list(callbacks)
+    )
     trainer.train(resume_from_checkpoint=resume or None)
     trainer.save_model(str(out))
     tokenizer.save_pretrained(out)

@@ -2,7 +2,8 @@
 
 A name must be the same sequence of tokens wherever it stands: at the start of an OCR line, in the middle of a sentence,
 before a full stop. So no piece of a name holds white space, digits are single tokens, and only the few hundred words of
-our own sentences ("rises ", "the ") carry their trailing space. Box coordinates are one token each (`context._located`).
+our own sentences ("rises ", "the ") carry their trailing space. (A name that ends in such a word, as "Vodion" ends in
+"on", takes its space with it in the middle of a sentence.) Box coordinates are one token each (`context._located`).
 Pieces are learned from names of the training vocabulary by the Unigram trainer (Kudo 2018, arXiv:1804.10959).
 """
 
@@ -67,20 +68,28 @@ def _name_corpus(rng: random.Random) -> list[str]:
 
 
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """Deterministic in `seed`. About 2,000 tokens; characters outside the vocabulary become UTF-8 byte tokens."""
+    """About 2,000 tokens, the same in the same order for the same `seed`; other characters become UTF-8 byte tokens.
+
+    The scores of the pieces may differ between builds in the third digit (the trainer adds them up in the order of a
+    hash map), so a model keeps the tokenizer that it was trained with: see stages.load_learner.
+    """
     rng = random.Random(seed)
     learner = Tokenizer(models.Unigram())
     learner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^A-Za-z]"), "isolated")
     trainer = trainers.UnigramTrainer(
-        vocab_size=_NAME_PIECES, initial_alphabet=list(_CHARACTERS), unk_token=UNK, special_tokens=[UNK], max_piece_length=6
+        vocab_size=_NAME_PIECES,
+        initial_alphabet=list(_CHARACTERS),
+        unk_token=UNK,
+        special_tokens=[UNK],
+        max_piece_length=6,
     )
     learner.train_from_iterator(_name_corpus(rng), trainer)
     learned: list[tuple[str, float]] = json.loads(learner.to_str())["model"]["vocab"]
     pieces = {piece: score for piece, score in learned if piece != UNK}
 
-    vocabulary: dict[str, float] = {token: 0.0 for token in SPECIAL_TOKENS}
+    vocabulary: dict[str, float] = dict.fromkeys(SPECIAL_TOKENS, 0.0)
     vocabulary |= {f"<0x{byte:02X}>": -20.0 for byte in range(256)}
-    vocabulary |= {char: -12.0 for char in _CHARACTERS} | pieces
+    vocabulary |= dict.fromkeys(_CHARACTERS, -12.0) | pieces
     vocabulary |= {" ": -2.0, "\n": -2.0}
     for word in _sentence_words(rng):
         vocabulary[word] = -2.0
@@ -89,9 +98,12 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.Unigram(ranked, unk_id=SPECIAL_TOKENS.index(UNK), byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\p{L}+ ?|\s|\p{N}|[^\p{L}\p{N}\s]"), "isolated")
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    wrapped = PreTrainedTokenizerFast(
+    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
-        bos_token=BOS, eos_token=EOS, pad_token=PAD, unk_token=UNK,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        unk_token=UNK,
         additional_special_tokens=[IMAGE, USER, ASSISTANT, *LOCATIONS],
         clean_up_tokenization_spaces=False,
     )

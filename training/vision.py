@@ -106,13 +106,26 @@ def anchors(figure: StoredFigure, rng: random.Random) -> list[Anchor]:
         # Left of a horizontal text stands its legend entry's swatch; rotated text is met in its middle.
         x0, y0, x1, y1 = text.box
         x = x0 if x1 - x0 > y1 - y0 else (x0 + x1) / 2
-        place = {"x": x / figure.width, "y": (y0 + y1) / 2 / figure.height, "role": ROLES.index(text.role), "kind": KINDS.index(panel.kind)}
-        series_index = text.index if text.role == "legend" else 0 if len(panel.series) == 1 and text.role in ("y_label", "x_label") else None
+        place = {
+            "x": x / figure.width,
+            "y": (y0 + y1) / 2 / figure.height,
+            "role": ROLES.index(text.role),
+            "kind": KINDS.index(panel.kind),
+        }
+        series_index = (
+            text.index
+            if text.role == "legend"
+            else 0
+            if len(panel.series) == 1 and text.role in ("y_label", "x_label")
+            else None
+        )
         if series_index is not None:
             trend = _trend_label(facts[text.panel].series[series_index], panel)
             found.append(Anchor(**place, trend=trend, values=values[text.panel, series_index]))
         elif text.role == "x_tick" and panel.kind == "bar" and panel.categories:
-            found.append(Anchor(**place, rank=_rank(facts[text.panel].series[0], text), values=_bar_values(figure, text, panel)))
+            found.append(
+                Anchor(**place, rank=_rank(facts[text.panel].series[0], text), values=_bar_values(figure, text, panel))
+            )
         else:
             found.append(Anchor(**place))
     points = [
@@ -125,7 +138,9 @@ def anchors(figure: StoredFigure, rng: random.Random) -> list[Anchor]:
     return (points + found)[:_ANCHORS_AT_MOST]
 
 
-def _curve_places(figure: StoredFigure, p: int, panel: Panel, series: Series, rng: random.Random) -> list[tuple[float, float]]:
+def _curve_places(
+    figure: StoredFigure, p: int, panel: Panel, series: Series, rng: random.Random
+) -> list[tuple[float, float]]:
     x_scale = _scale(figure, p, panel.x, "x_tick", 0)
     y_scale = _scale(figure, p, panel.y, "y_tick", 1)
     picked = rng.sample(range(len(series.x)), min(_POINTS_A_SERIES, len(series.x)))
@@ -141,11 +156,17 @@ def _rank(series: SeriesFacts, text: TextBox) -> int:
     return 1 if text.index == series.peak_at else 2 if text.index == series.low_at else 0
 
 
-def _series_values(figure: StoredFigure, p: int, panel: Panel, series: SeriesFacts, xs: tuple[float, ...]) -> tuple[float, ...]:
+def _series_values(
+    figure: StoredFigure, p: int, panel: Panel, series: SeriesFacts, xs: tuple[float, ...]
+) -> tuple[float, ...]:
     y_scale = _scale(figure, p, panel.y, "y_tick", 1)
     y = [_place(y_scale, panel.y, v) for v in (series.start, series.end, series.highest, series.lowest)]
     if panel.categories:
-        centres = {t.index: (t.box[0] + t.box[2]) / 2 / figure.width for t in figure.texts if t.role == "x_tick" and t.panel == p}
+        centres = {
+            t.index: (t.box[0] + t.box[2]) / 2 / figure.width
+            for t in figure.texts
+            if t.role == "x_tick" and t.panel == p
+        }
         high_x, low_x = centres.get(series.peak_at, math.nan), centres.get(series.low_at, math.nan)
     else:
         x_scale = _scale(figure, p, panel.x, "x_tick", 0)
@@ -189,7 +210,9 @@ class AnchorReader(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.outputs = (len(ROLES), len(KINDS), len(TRENDS), len(RANKS), len(VALUES))
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, sum(self.outputs)))
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, sum(self.outputs))
+        )
 
     def forward(self, states: torch.Tensor, anchors: torch.Tensor) -> dict[str, torch.Tensor]:
         """`states` [B, patches, width] without the class token, `anchors` [B, A, 2 + 4 + values] as `anchor_rows` makes them.
@@ -200,7 +223,9 @@ class AnchorReader(nn.Module):
         grid = states.transpose(1, 2).reshape(batch, width, GRID_SIDE, GRID_SIDE).float()
         real = ~anchors[:, :, 0].isnan()
         where = (anchors[:, :, None, :2] * 2 - 1).nan_to_num(0.0)  # [B, A, 1, 2] in -1..1
-        sampled = grid_sample(grid, where, align_corners=False, padding_mode="border")[..., 0].transpose(1, 2)  # [B, A, width]
+        sampled = grid_sample(grid, where, align_corners=False, padding_mode="border")[..., 0].transpose(
+            1, 2
+        )  # [B, A, width]
         # The head reads the empty rows too: a shape that never changes costs less than they do.
         role, kind, trend, rank, values = self.head(sampled)[real].float().split(self.outputs, dim=-1)
         truth = anchors[real]

@@ -103,6 +103,14 @@ def test_numbers_match_by_value(answer: str, text: str) -> None:
     assert _linked(f"It ends at {answer}.", text) == [(answer, text)]
 
 
+def test_powers_of_ten_match_by_value() -> None:
+    assert _linked("from 0.001 to 1000 and 10²", "10⁻³", "10³", "100") == [
+        ("0.001", "10⁻³"),
+        ("1000", "10³"),
+        ("10²", "100"),
+    ]
+
+
 def test_a_range_is_two_numbers_and_not_a_negative_one() -> None:
     assert _linked("in 10-20 and 10–20", "10", "20", "-20") == [("10", "10"), ("20", "20"), ("10", "10"), ("20", "20")]
 
