@@ -54,7 +54,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class FigureSpec:
-    """One figure with one to three panels, side by side or stacked. `seed` also decides its looks when it is rendered."""
+    """One figure with one to three panels, side by side or stacked. `seed` also decides its looks when it is drawn."""
 
     panels: tuple[Panel, ...]
     seed: int

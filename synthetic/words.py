@@ -131,7 +131,11 @@ def names(rng: random.Random, split: Split, count: int) -> list[str]:
             chosen.append(name)
         if len(chosen) == count:
             return chosen
-    return [*chosen, *(invented_word(rng, split).capitalize() for _ in range(count - len(chosen)))]
+    while len(chosen) < count:
+        name = invented_word(rng, split).capitalize()
+        if all(name.lower() != other.lower() for other in chosen):
+            chosen.append(name)
+    return chosen
 
 
 def _proper(rng: random.Random, split: Split, _group: str, _greek: str) -> str:

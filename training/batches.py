@@ -7,8 +7,8 @@ prompt. Nothing here knows how an example was made or what learns from it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from llava_graph.context import conversation
 from training.data import Figures
 from training.examples import TEMPLATE, Example, copying_example, figure_example
+from training.matching import links
 from training.model import IMAGE_TOKENS
 from training.tokenizer import ASSISTANT, IMAGE
 from training.vision import IGNORED, anchor_rows
@@ -32,13 +33,22 @@ _LENGTH_BLOCK = 64
 class Tokenized:
     """`ids` and `labels` have one entry a token, `labels` IGNORED where nothing is to be learned.
 
-    `pixels` is uint8 [side, side, 3] and `anchors` float32 as `vision.anchor_rows` makes them, or None for text alone.
+    `view` is what the tower learns from, see `view_of`; empty for text alone.
     """
 
     ids: list[int]
     labels: list[int]
-    pixels: npt.NDArray[np.uint8] | None = None
-    anchors: npt.NDArray[np.float32] | None = None
+    view: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+def view_of(figures: Figures, index: int, rng: random.Random) -> dict[str, npt.NDArray[Any]]:
+    """Pixels (uint8 [side, side, 3]), anchors (vision.anchor_rows) and links (matching.links) of a figure.
+
+    Colours are swapped at random: no text names one, and a curve keeps the colour of its legend entry.
+    """
+    figure = figures[index]
+    pixels = figures.pixels[index][..., rng.sample(range(3), 3)]
+    return {"pixels": pixels, "anchors": anchor_rows(figure, rng), "links": links(figure)}
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, with_image: bool) -> Tokenized:
@@ -73,9 +83,8 @@ def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Te
             ids[row, : len(example.ids)] = torch.tensor(example.ids)
             labels[row, : len(example.labels)] = torch.tensor(example.labels)
         batch = {"input_ids": ids, "labels": labels}
-        if examples[0].pixels is not None:
-            batch["pixels"] = torch.from_numpy(np.stack([e.pixels for e in examples if e.pixels is not None]))
-            batch["anchors"] = torch.from_numpy(np.stack([e.anchors for e in examples if e.anchors is not None]))
+        for name in examples[0].view:
+            batch[name] = torch.from_numpy(np.stack([e.view[name] for e in examples]))
         return batch
 
     return collated
@@ -125,10 +134,21 @@ class Conversations(IterableDataset[Tokenized]):
         if not self.with_pixels and rng.random() < self.copying_share:
             return tokenize(self.tokenizer, copying_example(rng), with_image=False)
         figures, index = next(order)
-        figure = figures[index]
-        tokenized = tokenize(self.tokenizer, figure_example(figure, rng), self.with_pixels)
-        if not self.with_pixels:
-            return tokenized
-        # Colours are swapped at random: no text names one, and a curve keeps the colour of its legend entry.
-        pixels = figures.pixels[index][..., rng.sample(range(3), 3)]
-        return replace(tokenized, pixels=pixels, anchors=anchor_rows(figure, rng))
+        tokenized = tokenize(self.tokenizer, figure_example(figures[index], rng), self.with_pixels)
+        return replace(tokenized, view=view_of(figures, index, rng)) if self.with_pixels else tokenized
+
+
+class AnchoredFigures(IterableDataset[dict[str, torch.Tensor]]):
+    """An endless, seeded stream of views: figures for the tower alone."""
+
+    def __init__(self, figures: list[Figures], seed: int) -> None:
+        self.figures = figures
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        rng = random.Random(self.seed)
+        places = [(figures, i) for figures in self.figures for i in range(len(figures))]
+        while True:
+            rng.shuffle(places)
+            for figures, i in places:
+                yield {name: torch.from_numpy(part) for name, part in view_of(figures, i, rng).items()}

@@ -1,8 +1,10 @@
 """`llava-graph train`: figures, stages and export of the small model, each a command of its own.
 
-llava-graph train figures --count 24000 --out runs/figures
-llava-graph train small --figures runs/figures --out runs/small
-llava-graph train export runs/small/finetune model_repo/llava-graph-tiny
+    llava-graph train figures --count 24000 --out runs/figures
+    llava-graph train small --figures runs/figures --out runs/small
+    llava-graph train export runs/small/finetune model_repo/llava-graph-tiny
+
+What a stage does is decided in stages.py.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import track
 
-from training.data import Figures, write_figures
+from training.data import FIGURES_A_TASK, Figures, write_figures
 from training.export import export
 from training.stages import STAGES, load_learner, new_learner, run_stage
 
@@ -26,27 +29,39 @@ def main() -> None:
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the figures to.")
-@click.option("--count", default=24_000, show_default=True, help="How many figures.")
-@click.option("--start", default=0, show_default=True, help="Seed of the first figure.")
-@click.option("--processes", default=os.cpu_count() or 1, show_default="all cores")
+@click.option("--count", type=click.IntRange(min=1), default=24_000, show_default=True, help="How many figures.")
+@click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first figure.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    help="How many draw at the same time.",
+)
 def figures(out: Path, count: int, start: int, processes: int) -> None:
     """Render training figures (about 60 a second and core)."""
     batches = write_figures(out, "train", start, count, processes)
-    seen = 0
-    for done in track(batches, "Rendering", total=-(-count // 64)):
-        seen = done
-    click.echo(f"{seen} figures in {out}")
+    for _ in track(batches, "Rendering", total=-(-count // FIGURES_A_TASK), console=Console(stderr=True)):
+        pass
+    click.echo(f"{count} figures in {out}")
 
 
 @main.command()
-@click.option("--figures", "folders", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
+@click.option(
+    "--figures",
+    "folders",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    required=True,
+    help="A folder that `train figures` wrote; may be given several times.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="One folder a stage is made in it.")
-@click.option("--stages", default="text,vision,pretrain,finetune", show_default=True)
+@click.option("--stages", default=",".join(STAGES), show_default=True, help="Which stages, in this order.")
 @click.option(
     "--start-from", type=click.Path(path_type=Path, exists=True), help="A stage's folder; else untrained weights."
 )
-@click.option("--steps", type=int, help="Steps of each stage instead of its own number.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of each stage instead of its own number.")
+@click.option("--seed", default=0, show_default=True, help="Of the first weights and of the order of the examples.")
 @click.option("--resume", is_flag=True, help="Go on from the first stage's last checkpoint.")
 def small(
     folders: tuple[Path, ...],
@@ -58,12 +73,19 @@ def small(
     resume: bool,
 ) -> None:
     """Train the small model through its stages."""
-    unknown = set(stages.split(",")) - STAGES.keys()
+    names = stages.split(",")
+    unknown = sorted(set(names) - STAGES.keys())
     if unknown:
-        raise click.BadParameter(f"no such stage: {', '.join(sorted(unknown))} (there are {', '.join(STAGES)})")
+        message = f"no such stage: {', '.join(map(repr, unknown))} (there are {', '.join(STAGES)})"
+        raise click.BadParameter(message, param_hint="--stages")
+    if resume and not any((out / names[0]).glob("checkpoint-*")):
+        raise click.BadParameter(f"there is no checkpoint in {out / names[0]}", param_hint="--resume")
+    try:
+        opened = [Figures(folder) for folder in folders]
+    except FileNotFoundError as error:
+        raise click.BadParameter(f"{error.filename} is missing", param_hint="--figures") from error
     learner, tokenizer = load_learner(start_from) if start_from else new_learner(seed)
-    opened = [Figures(folder) for folder in folders]
-    for i, name in enumerate(stages.split(",")):
+    for i, name in enumerate(names):
         stage = replace(STAGES[name], steps=steps or STAGES[name].steps)
         click.echo(f"Stage {name}: {stage.steps} steps of {stage.batch_size}, learning {', '.join(stage.trained)}")
         run_stage(stage, learner, tokenizer, opened, out / name, seed=seed, resume=resume and i == 0)

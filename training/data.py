@@ -25,7 +25,8 @@ from synthetic.words import Split
 IMAGE_SIDE = 240
 """Pixels; figures are squeezed to a square of this side, in training here and in serving by the exported processor."""
 
-_FIGURES_A_TASK = 64
+FIGURES_A_TASK = 64
+"""So many are drawn before they are handed over."""
 
 
 def squeeze(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -60,7 +61,7 @@ def write_figures(folder: Path, split: Split, start: int, count: int, processes:
     folder.mkdir(parents=True, exist_ok=True)
     shape = (count, IMAGE_SIDE, IMAGE_SIDE, 3)
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
-    tasks = [(start + i, min(_FIGURES_A_TASK, count - i)) for i in range(0, count, _FIGURES_A_TASK)]
+    tasks = [(start + i, min(FIGURES_A_TASK, count - i)) for i in range(0, count, FIGURES_A_TASK)]
     done = 0
     with ProcessPoolExecutor(processes) as pool, (folder / "figures.jsonl").open("w", encoding="utf-8") as rows_file:
         parts = pool.map(_render_range, [split] * len(tasks), [t[0] for t in tasks], [t[1] for t in tasks])

@@ -45,7 +45,7 @@ def export(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerF
     type(model.config).from_dict(config).save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
     GenerationConfig(  # type: ignore[no-untyped-call]
-        do_sample=False,
+        do_sample=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

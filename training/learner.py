@@ -11,14 +11,18 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import CLIPVisionConfig, LlavaForConditionalGeneration
 
+from training.matching import matching_loss
 from training.model import normalised
 from training.vision import IGNORED, AnchorReader
+
+_INPUT_EMBEDDING = "llava.model.language_model.embed_tokens.weight"
+_OUTPUT_EMBEDDING = "llava.lm_head.weight"
 
 _ANSWER_BLOCK = 1024
 """oneDNN compiles a kernel for every new shape, which takes longer than the step itself: shapes come in few sizes."""
 
-_READER_WEIGHT = 0.1
-"""The reader's loss is a sum of several and about ten times the language loss; what the answers say comes first."""
+_SIGHT_WEIGHT = 0.2
+"""The tower's losses are a sum of several and about ten times the language loss; what the answers say comes first."""
 
 
 def padded_to_multiple(indices: torch.Tensor, block: int) -> torch.Tensor:
@@ -31,7 +35,13 @@ def _without_output_embedding(
     _module: nn.Module, state: dict[str, torch.Tensor], prefix: str, _metadata: object
 ) -> None:
     """The output embedding is the input embedding; safetensors refuses to write one tensor under two names."""
-    del state[f"{prefix}llava.lm_head.weight"]
+    del state[f"{prefix}{_OUTPUT_EMBEDDING}"]
+
+
+def _with_output_embedding(_module: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_loading: object) -> None:
+    """The other way round, so that a saved state is complete when it is loaded: the Trainer resumes by that."""
+    if f"{prefix}{_INPUT_EMBEDDING}" in state:
+        state.setdefault(f"{prefix}{_OUTPUT_EMBEDDING}", state[f"{prefix}{_INPUT_EMBEDDING}"])
 
 
 class Learner(nn.Module):
@@ -43,6 +53,7 @@ class Learner(nn.Module):
         assert isinstance(llava.config.vision_config, CLIPVisionConfig)
         self.reader = AnchorReader(llava.config.vision_config.hidden_size)
         self.register_state_dict_post_hook(_without_output_embedding)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_output_embedding)  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -50,21 +61,26 @@ class Learner(nn.Module):
         labels: torch.Tensor | None = None,
         pixels: torch.Tensor | None = None,
         anchors: torch.Tensor | None = None,
+        links: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Returns the losses: `loss`, which the stage minimises, and what it is made of.
 
-        `input_ids` and `labels` [B, T], `pixels` uint8 [B, side, side, 3], `anchors` [B, A, columns].
+        `input_ids` and `labels` [B, T], `pixels` uint8 [B, side, side, 3], `anchors` [B, A, columns],
+        `links` [B, entries, columns].
         """
         states = None
         result: dict[str, torch.Tensor] = {}
         losses = []
         if pixels is not None:
             # The tower's last layer without its class token: `vision_feature_layer` -1, strategy "default".
-            seen = self.llava.model.vision_tower(normalised(pixels))
+            tower = self.llava.model.vision_tower
+            seen = tower(normalised(pixels), output_hidden_states=True)
             states = seen.last_hidden_state[:, 1:]  # [B, patches, width]
-            if anchors is not None and states.requires_grad:
+            if anchors is not None and links is not None and states.requires_grad:
                 result |= self.reader(states, anchors)
-                losses.append(result["loss"] * (1.0 if input_ids is None else _READER_WEIGHT))
+                result["matching_loss"] = matching_loss(tower, seen.hidden_states, links)
+                sight_loss = result["loss"] + result["matching_loss"]
+                losses.append(sight_loss * (1.0 if input_ids is None else _SIGHT_WEIGHT))
         if input_ids is not None and labels is not None:
             result["answer_loss"] = self._answer_loss(input_ids, labels, states)
             losses.append(result["answer_loss"])

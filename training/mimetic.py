@@ -1,11 +1,11 @@
 """Starts a small decoder as one that can copy: previous-token heads, then induction heads, written into its weights.
 
-To name "Vodi" in an explanation, a decoder must find "Vo" in the context and repeat what followed it there. Transformers
-learn this as two heads in a row (Olsson et al. 2022, arXiv:2209.11895): one that tells each token what stood before it,
-one that looks for the token whose predecessor equals the current token. On two CPU cores the circuit had not formed
-after hours of training from random weights, so we write a rough one by hand and let training refine it, as mimetic
-initialisation does for other structure (Trockman and Kolter 2023, arXiv:2305.09828). Nothing here names a token: the
-circuit copies anything.
+To name "Vodi" in an explanation, a decoder must find "Vo" in the context and repeat what followed it there.
+Transformers learn this as two heads in a row (Olsson et al. 2022, arXiv:2209.11895): one that tells each token what
+stood before it, one that looks for the token whose predecessor equals the current token. On two CPU cores the circuit
+had not formed after hours of training from random weights, so we write a rough one by hand and let training refine it,
+as mimetic initialisation does for other structure (Trockman and Kolter 2023, arXiv:2305.09828). Nothing here names a
+token: the circuit copies anything.
 
 Shapes: D hidden width, H heads, d head width; rotary positions pair channel f with channel f + d/2 of a head.
 """

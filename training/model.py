@@ -100,7 +100,7 @@ def normalised(pixels: torch.Tensor) -> torch.Tensor:
 
 def sincos_grid(width: int, positions: torch.Tensor) -> torch.Tensor:
     """Sines and cosines of `positions` (0..1) in `width` channels, [N, width]: neighbours get similar rows."""
-    waves = torch.pi * 1.7 ** torch.arange(width // 2)
+    waves = torch.pi * 1.7 ** torch.arange(width // 2, device=positions.device)
     angles = positions[:, None] * waves[None, :]
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 

@@ -30,7 +30,8 @@ CHAT_TEMPLATE = (
     "{{ '<|user|>' if message['role'] == 'user' else '<|assistant|>' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}"
-    "{% if part['type'] in ('image', 'image_url') %}<image>{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% if part['type'] in ('image', 'image_url') %}<image>"
+    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endif %}"
     "{% if message['role'] == 'assistant' %}</s>{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -68,10 +69,11 @@ def _name_corpus(rng: random.Random) -> list[str]:
 
 
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """About 2,000 tokens, the same in the same order for the same `seed`; other characters become UTF-8 byte tokens.
+    """About 2,000 tokens, the same ones for the same `seed`; other characters become UTF-8 byte tokens.
 
-    The scores of the pieces may differ between builds in the third digit (the trainer adds them up in the order of a
-    hash map), so a model keeps the tokenizer that it was trained with: see stages.load_learner.
+    The trainer adds up in the order of a hash map: between two builds scores differ in the third digit, and pieces with
+    nearly the same score may swap their ids. So a model keeps the tokenizer that it was trained with: see
+    stages.load_learner.
     """
     rng = random.Random(seed)
     learner = Tokenizer(models.Unigram())
