@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy import nanmean
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
@@ -58,10 +59,10 @@ STAGES = {
             ("vision_tower", "reader", "multi_modal_projector", "language_model"),
             True,
             True,
-            steps=850,
+            steps=380,
             batch_size=32,
-            lr=1e-3,
-            adamw_lr=1.5e-3,
+            lr=5e-4,
+            adamw_lr=8e-4,
         ),
     )
 }
@@ -74,6 +75,7 @@ class StageTrainer(Trainer):
 
     def __init__(self, stage: Stage, **kwargs: Any) -> None:
         self.stage = stage
+        self._told: dict[str, list[float]] = {}
         super().__init__(**kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -82,6 +84,25 @@ class StageTrainer(Trainer):
         named = learner.named_parameters()
         self.optimizer = MuonWithAdamW(named, lr=self.stage.lr, adamw_lr=self.stage.adamw_lr)
         return self.optimizer
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002  # the Trainer's signature
+    ) -> Any:
+        """The learner's own loss; what it is made of goes to the log as means since the last line."""
+        outputs = model(**inputs)
+        for name, value in outputs.items():
+            if name != "loss":
+                self._told.setdefault(name, []).append(value.item())
+        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        means = {name: round(float(nanmean(values)), 4) for name, values in self._told.items()}
+        self._told.clear()
+        super().log(logs | means, *args, **kwargs)
 
 
 def new_learner(seed: int) -> tuple[Learner, PreTrainedTokenizerFast]:
