@@ -115,4 +115,6 @@ def _crossing(panel: Panel, low: float, high: float) -> tuple[int, int, float] |
         return None
     i = changes[0]
     share = gaps[i - 1] / (gaps[i - 1] - gaps[i])
-    return 0, 1, first.x[i - 1] + share * (first.x[i] - first.x[i - 1])
+    left, right = first.x[i - 1], first.x[i]
+    # Between its points a curve is drawn straight, also on a log axis.
+    return 0, 1, left * (right / left) ** share if panel.x.log else left + share * (right - left)

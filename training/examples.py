@@ -7,6 +7,7 @@ answers. Nothing here knows pixels or tokens: batches.py makes messages, ids and
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -88,7 +89,8 @@ def _known(spec: FigureSpec, read: dict[tuple[Role, int, int], str], caption: st
         text = read.get((role, panel, index))
         if text is not None:
             return write.spoken(text) if axis else text
-        return true_name if true_name in caption else None
+        # Whole: "alpha = 9" does not stand in "alpha = 96".
+        return true_name if re.search(rf"(?<!\w){re.escape(true_name)}(?!\w)", caption) else None
 
     known = []
     for p, panel in enumerate(spec.panels):
@@ -123,9 +125,10 @@ def figure_example(figure: StoredFigure, rng: random.Random, mode: ContextMode |
     read: dict[tuple[Role, int, int], str] = {}
     if mode in ("both", "ocr"):
         for text in figure.texts:
-            pieces = [piece for piece in (_read(piece, rng) for piece in _pieces(text, rng)) if piece]
-            if pieces:
-                lines += pieces
+            pieces = [_read(piece, rng) for piece in _pieces(text, rng)]
+            lines += [piece for piece in pieces if piece]
+            # Where a label fell apart, its name is the first piece; a unit alone names nothing.
+            if pieces[0]:
                 read[text.role, text.panel, text.index] = pieces[0].text
     lines = reading_order(lines)
     known = _known(spec, read, caption)

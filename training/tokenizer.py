@@ -2,9 +2,9 @@
 
 A name must be the same sequence of tokens wherever it stands: at the start of an OCR line, in the middle of a sentence,
 before a full stop. So no piece of a name holds white space, digits are single tokens, and only the few hundred words of
-our own sentences ("rises ", "the ") carry their trailing space. (A name that ends in such a word, as "Vodion" ends in
-"on", takes its space with it in the middle of a sentence.) Box coordinates are one token each (`context._located`).
-Pieces are learned from names of the training vocabulary by the Unigram trainer (Kudo 2018, arXiv:1804.10959).
+our own sentences ("rises ", "the ") carry their trailing space, and only where they are whole words. Box coordinates
+are one token each (`context._located`). Pieces are learned from names of the training vocabulary by the Unigram trainer
+(Kudo 2018, arXiv:1804.10959).
 """
 
 from __future__ import annotations
@@ -69,11 +69,10 @@ def _name_corpus(rng: random.Random) -> list[str]:
 
 
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """About 2,000 tokens, the same ones for the same `seed`; other characters become UTF-8 byte tokens.
+    """About 2,000 tokens, the same in the same order for the same `seed`; other characters become UTF-8 byte tokens.
 
-    The trainer adds up in the order of a hash map: between two builds scores differ in the third digit, and pieces with
-    nearly the same score may swap their ids. So a model keeps the tokenizer that it was trained with: see
-    stages.load_learner.
+    The trainer adds up in the order of a hash map, so the scores of two builds differ in the third digit: a model keeps
+    the tokenizer that it was trained with, see stages.load_learner.
     """
     rng = random.Random(seed)
     learner = Tokenizer(models.Unigram())
@@ -87,18 +86,21 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     )
     learner.train_from_iterator(_name_corpus(rng), trainer)
     learned: list[tuple[str, float]] = json.loads(learner.to_str())["model"]["vocab"]
-    pieces = {piece: score for piece, score in learned if piece != UNK}
+    pieces = {piece: score for piece, score in sorted(learned) if piece != UNK}
 
     vocabulary: dict[str, float] = dict.fromkeys(SPECIAL_TOKENS, 0.0)
     vocabulary |= {f"<0x{byte:02X}>": -20.0 for byte in range(256)}
     vocabulary |= dict.fromkeys(_CHARACTERS, -12.0) | pieces
     vocabulary |= {" ": -2.0, "\n": -2.0}
-    for word in _sentence_words(rng):
+    own_words = _sentence_words(rng)
+    for word in own_words:
         vocabulary[word] = -2.0
         vocabulary[word + " "] = -2.0
     ranked = list(vocabulary.items())
     tokenizer = Tokenizer(models.Unigram(ranked, unk_id=SPECIAL_TOKENS.index(UNK), byte_fallback=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\p{L}+ ?|\s|\p{N}|[^\p{L}\p{N}\s]"), "isolated")
+    # A name that ends in one of our words, as "Vodion" does in "on", leaves the space behind it alone.
+    parts = Regex(rf"(?:{'|'.join(own_words)}) |\p{{L}}+|\s|\p{{N}}|[^\p{{L}}\p{{N}}\s]")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(parts, "isolated")
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,

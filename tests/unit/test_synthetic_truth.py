@@ -213,6 +213,12 @@ def test_two_curves_cross_where_they_meet() -> None:
     assert crossing[2] == pytest.approx(2.2)  # the first is below by 0.5 at 2 and above by 2 at 3
 
 
+def test_curves_cross_where_they_are_seen_to_cross_on_a_log_axis() -> None:
+    falling, rising = Series("A", (1, 100), (10, 0)), Series("B", (1, 100), (0, 10))
+    crossing = panel_facts(Panel("line", Axis("Time", log=True), Axis("Mass"), (falling, rising))).crossing
+    assert crossing is not None and crossing[2] == pytest.approx(10)
+
+
 @pytest.mark.parametrize(
     "curves",
     [

@@ -168,6 +168,15 @@ def test_a_text_that_was_misread_is_named_as_it_was_read(drawn: list[Drawn]) -> 
     assert copied > 3
 
 
+def test_a_unit_whose_name_was_not_read_names_no_axis(drawn: list[Drawn]) -> None:
+    for figure in drawn:
+        for i in range(500):
+            example = figure_example(figure.stored, random.Random(i), "ocr")
+            assert not any(
+                re.search(r"shows [(\[]|(?:against|over|of) [(\[]", answer) for answer in answers_of(example)
+            )
+
+
 def test_turns_alternate_and_most_conversations_begin_with_an_explanation(drawn: list[Drawn]) -> None:
     examples = examples_of(drawn)
     for example in examples:
