@@ -145,6 +145,8 @@ class Admission(StrEnum):
     """Look-up only: nobody works on this figure. Submit it."""
     FULL = "full"
     """Submission only: the queue is at its bound, nothing was queued and no reply will come."""
+    PENDING = "pending"
+    """Peek only: a job for this figure is under way; whoever peeked gets no reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,17 @@ return {'unknown', ''}
 """
 )
 
+# KEYS: engine, pending. ARGV: result prefix, figure_id.
+_PEEK = (
+    _SHARED
+    + """
+local reply = cached(KEYS[1], ARGV[1], ARGV[2])
+if reply then return {'cached', reply} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'pending', ''} end
+return {'unknown', ''}
+"""
+)
+
 # KEYS: engine, pending, waiters, image, jobs. ARGV: as look-up, then max_depth, PNG, job_id, the entry's fields.
 _SUBMIT = (
     _SHARED
@@ -390,6 +403,7 @@ class JobProducer:
         self._max_depth = max_depth
         self._look_up = redis.register_script(_LOOK_UP)
         self._submit = redis.register_script(_SUBMIT)
+        self._peek = redis.register_script(_PEEK)
 
     async def look_up(self, figure_id: str, deadline_ms: int) -> Asked:
         """CACHED, JOINED or UNKNOWN; from now on this gateway is among the figure's waiters unless it was CACHED.
@@ -401,6 +415,15 @@ class JobProducer:
             keys=[keys.engine, keys.pending(figure_id), keys.waiters(figure_id), keys.image(figure_id)],
             args=[keys.results, figure_id, self._reply_list, deadline_ms, _ttl_ms(deadline_ms)],
         )
+        return _asked(raw)
+
+    async def peek(self, figure_id: str) -> Asked:
+        """CACHED, PENDING or UNKNOWN; changes nothing.
+
+        Raises WireError when the cache holds what this version cannot read.
+        """
+        keys = self._keys
+        raw = await self._peek(keys=[keys.engine, keys.pending(figure_id)], args=[keys.results, figure_id])
         return _asked(raw)
 
     async def submit(self, job: Job, png: bytes) -> Asked:
