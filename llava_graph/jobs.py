@@ -12,7 +12,8 @@ How a figure gets its text:
 4. The gateway reads its reply list (`JobProducer.replies`): one connection per process, not one per waiting client.
 
 Replies are lists with a time to live, not pub/sub: a gateway that is away for a moment finds its replies afterwards.
-Times on the wire are unix milliseconds; machines that share a queue are expected to have clocks within a second.
+Times on the wire are unix milliseconds of Redis's clock. Gateways say how long they wait, not until when, and workers
+ask Redis for the time, so machines whose clocks disagree neither drop each other's jobs nor run those that are late.
 
 On a Redis Cluster, give a prefix with a hash tag (`{lg}:`): the scripts touch several keys and need them in one slot.
 This module knows neither HTTP nor any OCR library, and it never decodes an image.
@@ -20,6 +21,7 @@ This module knows neither HTTP nor any OCR library, and it never decodes an imag
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -57,7 +59,7 @@ MAX_DEAD_LETTERS = 1_000
 
 
 def now_ms() -> int:
-    """Unix time in milliseconds: the clock of every time on the wire."""
+    """This machine's unix time in milliseconds. For what a worker says of itself; jobs go by Redis's clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -158,6 +160,7 @@ class Job:
     deadline_ms: int
     """When the first asker stops waiting. Later askers may wait longer: `Keys.pending` holds the latest deadline."""
     enqueued_at_ms: int
+    """Both by Redis's clock."""
     request_id: str = ""
     """Of the request that caused the job, for the logs on both sides."""
 
@@ -249,29 +252,39 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """What a living worker says about itself."""
+    """What a living worker process says about itself. Its times are its own machine's."""
 
     consumer: str
     engine: str
     host: str
     started_at_ms: int
+    pool: str = ""
+    """Names the parent that runs this process and its siblings; empty for a process without one."""
+    processes: int = 1
+    """How many processes the pool is to have."""
+    progress_at_ms: int = 0
+    """When it last finished anything, waiting for jobs included. Old in a process that lives and is stuck."""
+    progress_within_ms: int = 0
+    """How long one step of this process may take; 0 says nothing."""
 
     def to_json(self) -> bytes:
-        return json.dumps(
-            {
-                "consumer": self.consumer,
-                "engine": self.engine,
-                "host": self.host,
-                "started_at_ms": self.started_at_ms,
-            }
-        ).encode()
+        return json.dumps(dataclasses.asdict(self)).encode()
 
     @classmethod
     def from_json(cls, raw: bytes) -> WorkerRecord:
-        """The inverse of `to_json`; raises WireError on anything else."""
+        """The inverse of `to_json`; raises WireError on anything else. A record of an older version says less."""
         try:
             data = json.loads(raw)
-            return cls(str(data["consumer"]), str(data["engine"]), str(data["host"]), int(data["started_at_ms"]))
+            return cls(
+                str(data["consumer"]),
+                str(data["engine"]),
+                str(data["host"]),
+                int(data["started_at_ms"]),
+                str(data.get("pool", "")),
+                int(data.get("processes", 1)),
+                int(data.get("progress_at_ms", 0)),
+                int(data.get("progress_within_ms", 0)),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise WireError(f"worker record is not in the agreed form: {error!r}") from error
 
@@ -285,8 +298,14 @@ class Asked:
 
 
 # What look-up and submission share: the cached reply, and joining a job that is under way. A joiner who waits longer
-# than those before moves the deadline, and the time to live of all that the job needs.
+# than those before moves the deadline, and the time to live of all that the job needs. Numbers of this size need a
+# format: Lua would write them with an exponent.
 _SHARED = """
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(ms) return string.format('%.0f', ms) end
 local function cached(engine_key, results, figure_id)
   local engine = redis.call('GET', engine_key)
   return engine and redis.call('GET', results .. engine .. ':' .. figure_id)
@@ -298,8 +317,8 @@ end
 local function join(pending, image, deadline_ms, ttl_ms)
   local latest = redis.call('HGET', pending, 'deadline_ms')
   if not latest then return false end
-  if tonumber(latest) < tonumber(deadline_ms) then
-    redis.call('HSET', pending, 'deadline_ms', deadline_ms)
+  if tonumber(latest) < deadline_ms then
+    redis.call('HSET', pending, 'deadline_ms', digits(deadline_ms))
     redis.call('PEXPIRE', pending, ttl_ms)
     redis.call('PEXPIRE', image, ttl_ms)
   end
@@ -307,14 +326,15 @@ local function join(pending, image, deadline_ms, ttl_ms)
 end
 """
 
-# KEYS: engine, pending, waiters, image. ARGV: result prefix, figure_id, reply list, deadline_ms, ttl_ms.
+# KEYS: engine, pending, waiters, image. ARGV: result prefix, figure_id, reply list, wait_ms, grace_ms.
 _LOOK_UP = (
     _SHARED
     + """
 local reply = cached(KEYS[1], ARGV[1], ARGV[2])
 if reply then return {'cached', reply} end
-wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
-if join(KEYS[2], KEYS[4], ARGV[4], ARGV[5]) then return {'joined', ''} end
+local ttl_ms = ARGV[4] + ARGV[5]
+wait(KEYS[3], ARGV[3], ttl_ms)
+if join(KEYS[2], KEYS[4], now_ms() + ARGV[4], ttl_ms) then return {'joined', ''} end
 return {'unknown', ''}
 """
 )
@@ -330,7 +350,8 @@ return {'unknown', ''}
 """
 )
 
-# KEYS: engine, pending, waiters, image, jobs. ARGV: as look-up, then max_depth, PNG, job_id, the entry's fields.
+# KEYS: engine, pending, waiters, image, jobs.
+# ARGV: as look-up, then max_depth, PNG, job_id, the entry's fields but for its times.
 _SUBMIT = (
     _SHARED
     + """
@@ -339,19 +360,21 @@ if reply then
   redis.call('SREM', KEYS[3], ARGV[3])
   return {'cached', reply}
 end
-if join(KEYS[2], KEYS[4], ARGV[4], ARGV[5]) then
-  wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
+local now = now_ms()
+local deadline_ms, ttl_ms = now + ARGV[4], ARGV[4] + ARGV[5]
+if join(KEYS[2], KEYS[4], deadline_ms, ttl_ms) then
+  wait(KEYS[3], ARGV[3], ttl_ms)
   return {'joined', ''}
 end
 if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[6]) then
   redis.call('SREM', KEYS[3], ARGV[3])
   return {'full', ''}
 end
-redis.call('SET', KEYS[4], ARGV[7], 'PX', ARGV[5])
-redis.call('HSET', KEYS[2], 'job_id', ARGV[8], 'deadline_ms', ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-wait(KEYS[3], ARGV[3], tonumber(ARGV[5]))
-redis.call('XADD', KEYS[5], '*', unpack(ARGV, 9))
+redis.call('SET', KEYS[4], ARGV[7], 'PX', ttl_ms)
+redis.call('HSET', KEYS[2], 'job_id', ARGV[8], 'deadline_ms', digits(deadline_ms))
+redis.call('PEXPIRE', KEYS[2], ttl_ms)
+wait(KEYS[3], ARGV[3], ttl_ms)
+redis.call('XADD', KEYS[5], '*', 'deadline_ms', digits(deadline_ms), 'enqueued_at_ms', digits(now), unpack(ARGV, 9))
 return {'queued', ''}
 """
 )
@@ -405,15 +428,16 @@ class JobProducer:
         self._submit = redis.register_script(_SUBMIT)
         self._peek = redis.register_script(_PEEK)
 
-    async def look_up(self, figure_id: str, deadline_ms: int) -> Asked:
+    async def look_up(self, figure_id: str, wait_ms: int) -> Asked:
         """CACHED, JOINED or UNKNOWN; from now on this gateway is among the figure's waiters unless it was CACHED.
 
-        Raises WireError when the cache holds what this version cannot read.
+        `wait_ms` is how long the asker waits from now on. Raises WireError when the cache holds what this version
+        cannot read.
         """
         keys = self._keys
         raw = await self._look_up(
             keys=[keys.engine, keys.pending(figure_id), keys.waiters(figure_id), keys.image(figure_id)],
-            args=[keys.results, figure_id, self._reply_list, deadline_ms, _ttl_ms(deadline_ms)],
+            args=[keys.results, figure_id, self._reply_list, wait_ms, JOB_GRACE_MS],
         )
         return _asked(raw)
 
@@ -426,31 +450,26 @@ class JobProducer:
         raw = await self._peek(keys=[keys.engine, keys.pending(figure_id)], args=[keys.results, figure_id])
         return _asked(raw)
 
-    async def submit(self, job: Job, png: bytes) -> Asked:
+    async def submit(self, figure_id: str, png: bytes, *, job_id: str, wait_ms: int, request_id: str = "") -> Asked:
         """QUEUED, or CACHED, JOINED or FULL when that is how things stand by now.
 
-        Safe to call again after a connection error: the second call finds the first one's job and joins it.
+        `wait_ms` as in `look_up`; the rest as in `Job`. Safe to call again after a connection error: the second call
+        finds the first one's job and joins it.
         """
         keys = self._keys
-        entry = [part for pair in job.to_fields().items() for part in pair]
+        fields = {"v": str(WIRE_VERSION), "job_id": job_id, "figure_id": figure_id, "request_id": request_id}
         raw = await self._submit(
-            keys=[
-                keys.engine,
-                keys.pending(job.figure_id),
-                keys.waiters(job.figure_id),
-                keys.image(job.figure_id),
-                keys.jobs,
-            ],
+            keys=[keys.engine, keys.pending(figure_id), keys.waiters(figure_id), keys.image(figure_id), keys.jobs],
             args=[
                 keys.results,
-                job.figure_id,
+                figure_id,
                 self._reply_list,
-                job.deadline_ms,
-                _ttl_ms(job.deadline_ms),
+                wait_ms,
+                JOB_GRACE_MS,
                 self._max_depth,
                 png,
-                job.job_id,
-                *entry,
+                job_id,
+                *(part for pair in fields.items() for part in pair),
             ],
         )
         return _asked(raw)
@@ -503,10 +522,6 @@ def connect(
         health_check_interval=30,
     )
     return Redis.from_pool(pool)
-
-
-def _ttl_ms(deadline_ms: int) -> int:
-    return max(deadline_ms - now_ms(), 0) + JOB_GRACE_MS
 
 
 def _asked(raw: Any) -> Asked:

@@ -1,5 +1,8 @@
 """Asks the OCR workers for the text of a figure, and never lets an explanation fail for the lack of it.
 
+Who explains a figure waits for its text (`read`); who only keeps it has the reading begun (`begin`) and asks now and
+then how it stands (`progress`).
+
 One reader task per process listens on the process's reply list and hands each reply to the requests that wait for it,
 so 500 waiting clients are 500 futures and one connection. While Redis is away that reader is the only one that tries
 to reach it: requests hear `failed` at once instead of each waiting for a connection. This module knows the queue's
@@ -14,12 +17,13 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from llava_graph.jobs import Admission, Job, JobProducer, Keys, Outcome, Reply, WireError, now_ms
+from llava_graph.jobs import Admission, JobProducer, Keys, Outcome, Reply, WireError
 from llava_graph.ocr import Line
 from service.events import OcrStatus
 from service.figures import OpenedFigure
@@ -42,6 +46,23 @@ class OcrText:
 
 
 OFF = OcrText("off")
+
+ReadingState = Literal["pending", "ok", "failed", "unread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the reading of a figure stands; without lines unless it is `ok`.
+
+    `pending`: it waits for an OCR worker or is being read. `failed`: its text could not be read. `unread`: nobody reads
+    it, because the queue was full, its job took too long to be begun, or Redis went away.
+    """
+
+    state: ReadingState
+    lines: Sequence[Line] = ()
+
+
+_UNREAD = Reading("unread")
 
 
 class _NoTextError(Exception):
@@ -69,19 +90,41 @@ class OcrClient:
         started = time.perf_counter()
         reply: asyncio.Future[Reply | _NoTextError] = asyncio.get_running_loop().create_future()
         # Waiting before asking: the reply may come between the two.
-        self._waiting.setdefault(figure.id, set()).add(reply)
+        self._waiting.setdefault(figure.figure_id, set()).add(reply)
         try:
             status, lines = await self._read(figure, reply, deadline_s, request_id)
         except _NoTextError as error:
             status, lines = error.status, ()
             self._metrics.ocr_failures.labels(error.reason).inc()
-            log.warning("ocr_without", figure_id=figure.id, status=status, reason=error.reason, detail=str(error))
+            log.warning("ocr_without", figure_id=figure.figure_id, status=status, reason=error.reason, detail=str(error))
         finally:
-            waiting = self._waiting[figure.id]
+            waiting = self._waiting[figure.figure_id]
             waiting.discard(reply)
             if not waiting:
-                del self._waiting[figure.id]
+                del self._waiting[figure.figure_id]
         return OcrText(status, lines, (time.perf_counter() - started) * 1000)
+
+    async def begin(self, figure: OpenedFigure, *, deadline_s: float, request_id: str) -> Reading:
+        """Has a figure read by whichever worker takes it up within `deadline_s`, and waits for none. Never raises for
+        the OCR's sake."""
+        try:
+            reply = await self._ask(figure, deadline_s, request_id)
+        except _NoTextError as error:
+            log.warning("ocr_not_begun", figure_id=figure.figure_id, reason=error.reason, detail=str(error))
+            return _UNREAD
+        return Reading("pending") if reply is None else _reading(reply)
+
+    async def progress(self, figure_id: str) -> Reading:
+        """How the reading of a figure stands now. Never raises for the OCR's sake."""
+        try:
+            async with asyncio.timeout(self._redis_deadline_s):
+                asked = await self._producer.peek(figure_id)
+        except (RedisError, TimeoutError, WireError) as error:
+            log.warning("ocr_progress_unknown", figure_id=figure_id, detail=f"{type(error).__name__}: {error}")
+            return _UNREAD
+        if asked.reply is not None:
+            return _reading(asked.reply)
+        return Reading("pending") if asked.admission is Admission.PENDING else _UNREAD
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -114,14 +157,14 @@ class OcrClient:
         """The stored reply, or None when one will come to the reply list."""
         if not self._redis_is_there:
             raise _NoTextError("failed", "redis", "Redis is away")
-        asked_ms = now_ms()
-        deadline_ms = asked_ms + int(deadline_s * 1000)
+        wait_ms = int(deadline_s * 1000)
         try:
             async with asyncio.timeout(self._redis_deadline_s):
-                asked = await self._producer.look_up(figure.id, deadline_ms)
+                asked = await self._producer.look_up(figure.figure_id, wait_ms)
                 if asked.admission is Admission.UNKNOWN:
-                    job = Job(uuid.uuid4().hex, figure.id, deadline_ms, asked_ms, request_id)
-                    asked = await self._producer.submit(job, figure.png)
+                    asked = await self._producer.submit(
+                        figure.figure_id, figure.png, job_id=uuid.uuid4().hex, wait_ms=wait_ms, request_id=request_id
+                    )
         except (RedisError, TimeoutError) as error:
             self._redis_is_there = False
             raise _NoTextError("failed", "redis", f"{type(error).__name__}: {error}") from error
@@ -169,3 +212,13 @@ class OcrClient:
                 if not future.done():
                     # As a result, not an exception: a request that leaves now would never fetch the exception.
                     future.set_result(_NoTextError("failed", "redis", f"{type(error).__name__}: {error}"))
+
+
+def _reading(reply: Reply) -> Reading:
+    match reply.outcome:
+        case Outcome.DONE:
+            return Reading("ok", reply.lines)
+        case Outcome.FAILED:
+            return Reading("failed")
+        case Outcome.EXPIRED:
+            return _UNREAD

@@ -30,14 +30,12 @@ from llava_graph.jobs import (
     GROUP,
     Admission,
     Asked,
-    Job,
     JobProducer,
     Keys,
     Outcome,
     Reply,
     connect,
     live_workers,
-    now_ms,
 )
 from llava_graph.ocr import Line
 from ocr_worker import Worker, WorkerOptions
@@ -81,11 +79,11 @@ class Gateway:
         self.producer = JobProducer(redis, KEYS, name)
 
     async def ask(self, figure: Figure, *, job_id: str = "job-1", wait_ms: int = 30_000) -> Asked:
-        now = now_ms()
-        asked = await self.producer.look_up(figure.id, now + wait_ms)
+        asked = await self.producer.look_up(figure.id, wait_ms)
         if asked.admission is Admission.UNKNOWN:
-            job = Job(job_id, figure.id, deadline_ms=now + wait_ms, enqueued_at_ms=now, request_id="req")
-            asked = await self.producer.submit(job, figure.png())
+            asked = await self.producer.submit(
+                figure.id, figure.png(), job_id=job_id, wait_ms=wait_ms, request_id="req"
+            )
         return asked
 
     async def reply(self) -> Reply:

@@ -31,9 +31,15 @@ KEYS = Keys()
 PNG = b"\x89PNG, as far as the queue cares"
 
 
-def job(figure_id: str = "fig", *, job_id: str = "job-1", wait_ms: int = 10_000) -> Job:
-    now = now_ms()
-    return Job(job_id, figure_id, deadline_ms=now + wait_ms, enqueued_at_ms=now, request_id="req")
+WAIT_MS = 10_000
+
+
+def job() -> Job:
+    return Job("job-1", "fig", deadline_ms=1_800_000_010_000, enqueued_at_ms=1_800_000_000_000, request_id="req")
+
+
+async def submit(producer: JobProducer, figure_id: str = "fig", *, job_id: str = "job-1") -> Admission:
+    return (await producer.submit(figure_id, PNG, job_id=job_id, wait_ms=WAIT_MS)).admission
 
 
 def as_stream_fields(job: Job) -> dict[bytes, bytes]:
@@ -115,28 +121,39 @@ def test_bytes_that_are_no_worker_record_are_a_wire_error(raw: bytes) -> None:
 
 async def test_figure_that_nobody_knows_is_submitted_once_however_many_ask(redis: Redis) -> None:
     gateways = [JobProducer(redis, KEYS, f"gw-{i}") for i in range(3)]
-    jobs = [job(job_id=f"job-{i}") for i in range(3)]
-    looked_up = [(await gateway.look_up("fig", jobs[0].deadline_ms)).admission for gateway in gateways]
+    looked_up = [(await gateway.look_up("fig", WAIT_MS)).admission for gateway in gateways]
     assert looked_up == [Admission.UNKNOWN] * 3
-    submitted = await asyncio.gather(*(g.submit(j, PNG) for g, j in zip(gateways, jobs, strict=True)))
-    assert sorted(asked.admission for asked in submitted) == ["joined", "joined", "queued"]
+    submitted = await asyncio.gather(*(submit(gateway, job_id=f"job-{i}") for i, gateway in enumerate(gateways)))
+    assert sorted(submitted) == ["joined", "joined", "queued"]
     assert await gateways[0].depth() == 1
     assert await redis.scard(KEYS.waiters("fig")) == 3
 
 
+async def test_job_travels_with_its_times_by_the_clock_of_redis(redis: Redis) -> None:
+    await JobProducer(redis, KEYS, "gw").submit("fig", PNG, job_id="job-1", wait_ms=1234, request_id="req")
+    seconds, microseconds = await redis.time()
+    entries: Any = await redis.xrange(KEYS.jobs)
+    [(entry_id, fields)] = entries
+    sent = Job.from_fields(fields)
+    assert (sent.job_id, sent.figure_id, sent.request_id) == ("job-1", "fig", "req")
+    assert sent.enqueued_at_ms == int(entry_id.split(b"-")[0]) <= seconds * 1000 + microseconds // 1000
+    assert sent.deadline_ms - sent.enqueued_at_ms == 1234
+
+
 async def test_submission_repeated_after_a_broken_connection_joins_its_own_job(redis: Redis) -> None:
     gateway = JobProducer(redis, KEYS, "gw")
-    assert (await gateway.submit(job(), PNG)).admission is Admission.QUEUED
-    assert (await gateway.submit(job(), PNG)).admission is Admission.JOINED
+    assert [await submit(gateway), await submit(gateway)] == [Admission.QUEUED, Admission.JOINED]
 
 
 async def test_look_up_of_a_figure_under_way_joins_and_keeps_the_latest_deadline(redis: Redis) -> None:
     first, patient, hasty = (JobProducer(redis, KEYS, name) for name in ("first", "patient", "hasty"))
-    started = job(wait_ms=10_000)
-    await first.submit(started, PNG)
-    assert (await patient.look_up("fig", started.deadline_ms + 60_000)).admission is Admission.JOINED
-    assert (await hasty.look_up("fig", started.deadline_ms - 5_000)).admission is Admission.JOINED
-    assert await redis.hget(KEYS.pending("fig"), "deadline_ms") == str(started.deadline_ms + 60_000).encode()
+    await submit(first)
+    before = int(await redis.hget(KEYS.pending("fig"), "deadline_ms") or 0)
+    assert (await patient.look_up("fig", WAIT_MS + 60_000)).admission is Admission.JOINED
+    latest = int(await redis.hget(KEYS.pending("fig"), "deadline_ms") or 0)
+    assert (await hasty.look_up("fig", 10)).admission is Admission.JOINED
+    assert latest >= before + 60_000
+    assert await redis.hget(KEYS.pending("fig"), "deadline_ms") == str(latest).encode()
     for key in (KEYS.pending("fig"), KEYS.image("fig"), KEYS.waiters("fig")):
         assert await redis.pttl(key) > JOB_GRACE_MS + 60_000
 
@@ -144,17 +161,17 @@ async def test_look_up_of_a_figure_under_way_joins_and_keeps_the_latest_deadline
 async def test_full_queue_says_so_and_keeps_nothing(redis: Redis) -> None:
     gateway = JobProducer(redis, KEYS, "gw", max_depth=2)
     for name in ("a", "b"):
-        assert (await gateway.submit(job(name, job_id=name), PNG)).admission is Admission.QUEUED
-    await gateway.look_up("c", job().deadline_ms)
-    assert (await gateway.submit(job("c", job_id="c"), PNG)).admission is Admission.FULL
+        assert await submit(gateway, name, job_id=name) is Admission.QUEUED
+    await gateway.look_up("c", WAIT_MS)
+    assert await submit(gateway, "c", job_id="c") is Admission.FULL
     assert await gateway.depth() == 2
     assert await redis.exists(KEYS.image("c"), KEYS.pending("c"), KEYS.waiters("c")) == 0
 
 
 async def test_figure_under_way_is_joined_even_when_the_queue_is_full(redis: Redis) -> None:
     gateway, other = (JobProducer(redis, KEYS, name, max_depth=1) for name in ("gw", "other"))
-    await gateway.submit(job(), PNG)
-    assert (await other.submit(job(job_id="job-2"), PNG)).admission is Admission.JOINED
+    await submit(gateway)
+    assert await submit(other, job_id="job-2") is Admission.JOINED
 
 
 async def test_stored_result_of_the_current_engine_is_answered_at_once(redis: Redis) -> None:
@@ -162,7 +179,8 @@ async def test_stored_result_of_the_current_engine_is_answered_at_once(redis: Re
     known = Reply("fig", Outcome.DONE, (Line("Vodikar", (1.0, 2.0, 3.0, 4.0)),), engine="rapid/1")
     await redis.set(KEYS.engine, "rapid/1")
     await redis.set(KEYS.result("rapid/1", "fig"), known.to_json())
-    for asked in (await gateway.look_up("fig", job().deadline_ms), await gateway.submit(job(), PNG)):
+    submitted = await gateway.submit("fig", PNG, job_id="job-1", wait_ms=WAIT_MS)
+    for asked in (await gateway.look_up("fig", WAIT_MS), submitted):
         assert asked.admission is Admission.CACHED
         assert asked.reply == known
     assert await gateway.depth() == 0
@@ -173,19 +191,7 @@ async def test_result_of_another_engine_is_not_served(redis: Redis) -> None:
     gateway = JobProducer(redis, KEYS, "gw")
     await redis.set(KEYS.engine, "rapid/2")
     await redis.set(KEYS.result("rapid/1", "fig"), Reply("fig", Outcome.DONE).to_json())
-    assert (await gateway.look_up("fig", job().deadline_ms)).admission is Admission.UNKNOWN
-
-
-async def test_peek_sees_how_a_figure_stands_and_is_told_nothing_later(redis: Redis) -> None:
-    gateway, onlooker = (JobProducer(redis, KEYS, name) for name in ("gw", "onlooker"))
-    assert (await onlooker.peek("fig")).admission is Admission.UNKNOWN
-    await gateway.submit(job(), PNG)
-    assert (await onlooker.peek("fig")).admission is Admission.PENDING
-    assert await redis.smembers(KEYS.waiters("fig")) == {KEYS.replies("gw").encode()}
-    known = Reply("fig", Outcome.DONE, (Line("Vodikar", (1.0, 2.0, 3.0, 4.0)),), engine="rapid/1")
-    await redis.set(KEYS.engine, "rapid/1")
-    await redis.set(KEYS.result("rapid/1", "fig"), known.to_json())
-    assert (await onlooker.peek("fig")).reply == known
+    assert (await gateway.look_up("fig", WAIT_MS)).admission is Admission.UNKNOWN
 
 
 async def test_replies_come_in_order_and_none_is_an_empty_list(redis: Redis) -> None:
@@ -198,6 +204,13 @@ async def test_replies_come_in_order_and_none_is_an_empty_list(redis: Redis) -> 
     assert await gateway.replies() == sent[4:]
 
 
+def test_worker_record_comes_back_as_it_was_and_an_older_ones_says_less() -> None:
+    record = WorkerRecord("w1", "rapid/1", "host", 5, "pool", 2, 7, 9)
+    assert WorkerRecord.from_json(record.to_json()) == record
+    older = b'{"consumer":"w1","engine":"rapid/1","host":"host","started_at_ms":5}'
+    assert WorkerRecord.from_json(older) == WorkerRecord("w1", "rapid/1", "host", 5)
+
+
 async def test_only_workers_that_renew_their_record_are_live(redis: Redis) -> None:
     record = WorkerRecord("w1", "rapid/1", "host", now_ms())
     assert await live_workers(redis, KEYS) == []
@@ -208,8 +221,8 @@ async def test_only_workers_that_renew_their_record_are_live(redis: Redis) -> No
 
 async def test_prefix_keeps_two_installations_apart(redis: Redis) -> None:
     ours, theirs = JobProducer(redis, Keys("a:"), "gw"), JobProducer(redis, Keys("b:"), "gw")
-    await ours.submit(job(), PNG)
-    assert (await theirs.look_up("fig", job().deadline_ms)).admission is Admission.UNKNOWN
+    await submit(ours)
+    assert (await theirs.look_up("fig", WAIT_MS)).admission is Admission.UNKNOWN
     keys: Any = await redis.keys()
     assert all(key.startswith((b"a:", b"b:")) for key in keys)
 
@@ -217,5 +230,5 @@ async def test_prefix_keeps_two_installations_apart(redis: Redis) -> None:
 async def test_redis_that_is_not_there_is_an_error_and_not_a_wait() -> None:
     client = connect("unix:///nonexistent/redis.sock")
     with pytest.raises(RedisError):
-        await JobProducer(client, KEYS, "gw").look_up("fig", job().deadline_ms)
+        await JobProducer(client, KEYS, "gw").look_up("fig", WAIT_MS)
     await client.aclose()
