@@ -194,6 +194,18 @@ async def test_result_of_another_engine_is_not_served(redis: Redis) -> None:
     assert (await gateway.look_up("fig", WAIT_MS)).admission is Admission.UNKNOWN
 
 
+async def test_peek_sees_how_a_figure_stands_and_is_told_nothing_later(redis: Redis) -> None:
+    gateway, onlooker = (JobProducer(redis, KEYS, name) for name in ("gw", "onlooker"))
+    assert (await onlooker.peek("fig")).admission is Admission.UNKNOWN
+    await submit(gateway)
+    assert (await onlooker.peek("fig")).admission is Admission.PENDING
+    assert await redis.smembers(KEYS.waiters("fig")) == {KEYS.replies("gw").encode()}
+    known = Reply("fig", Outcome.DONE, (Line("Vodikar", (1.0, 2.0, 3.0, 4.0)),), engine="rapid/1")
+    await redis.set(KEYS.engine, "rapid/1")
+    await redis.set(KEYS.result("rapid/1", "fig"), known.to_json())
+    assert (await onlooker.peek("fig")).reply == known
+
+
 async def test_replies_come_in_order_and_none_is_an_empty_list(redis: Redis) -> None:
     gateway = JobProducer(redis, KEYS, "gw")
     assert await gateway.replies(block_s=0.01) == []
