@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evaluation import report
 from evaluation.synthetic import COLUMNS, SUMMARY_FILE, TABLE_FILE, AnswerFile, EvaluationError, Plan, run, summarise
 from llava_graph import client
+from llava_graph.local.engine.command import EngineChoice
 from llava_graph.local.errors import SetupError
 from llava_graph.local.stack import PARTS, running_stack
 from llava_graph.local.supervisor import ServiceError
@@ -131,7 +132,9 @@ async def _gateway(
         return
     with PartsView(console, PARTS) as view:
         async with (
-            running_stack(model_dir, "127.0.0.1", 0, folder / "logs", start_deadline_s, view.tell) as stack,
+            running_stack(
+                model_dir, EngineChoice(), "127.0.0.1", 0, folder / "logs", start_deadline_s, view.tell
+            ) as stack,
             httpx2.AsyncClient(base_url=stack.url, timeout=client.TIMEOUT, trust_env=False) as gateway,
         ):
             yield gateway

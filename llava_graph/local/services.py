@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 
 from llava_graph.local.addresses import Address, Addresses
-from llava_graph.local.engine import EngineCommand
+from llava_graph.local.engine.command import EngineCommand
 from llava_graph.local.errors import MissingProgramError
 from llava_graph.local.run_folder import RunFolder
 from llava_graph.local.supervisor import Service

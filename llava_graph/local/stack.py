@@ -15,6 +15,7 @@ from pathlib import Path
 from llava_graph.local import services
 from llava_graph.local.addresses import Addresses, choose_addresses
 from llava_graph.local.engine import engine_command
+from llava_graph.local.engine.command import EngineChoice
 from llava_graph.local.run_folder import RunFolder
 from llava_graph.local.supervisor import Change, Service, State, Supervisor
 from llava_graph.manifest import load_manifest
@@ -33,7 +34,13 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    model_dir: Path, host: str, port: int, run_dir: Path, start_deadline_s: float, tell: Callable[[Change], None]
+    model_dir: Path,
+    choice: EngineChoice,
+    host: str,
+    port: int,
+    run_dir: Path,
+    start_deadline_s: float,
+    tell: Callable[[Change], None],
 ) -> AsyncIterator[Stack]:
     """Everything, ready to explain; stopped when the context ends. `port` 0 takes a free one.
 
@@ -42,7 +49,7 @@ async def running_stack(
     manifest = load_manifest(model_dir)
     addresses = choose_addresses(host, port)
     with RunFolder.open(run_dir) as folder, tempfile.TemporaryDirectory(prefix="llava-graph-engine-") as workspace:
-        command = engine_command("transformers", manifest, model_dir, Path(workspace), addresses.engine)
+        command = engine_command(choice, manifest, model_dir, Path(workspace), addresses.engine)
         parts = [
             services.redis_service(addresses, folder),
             services.ocr_worker_service(addresses, folder),

@@ -173,7 +173,7 @@ async def test_a_suspended_service_can_be_stopped(tmp_path: Path) -> None:
     assert (await changes.next(State.STOPPED)).how == "was ended by SIGTERM"
 
 
-async def test_a_killed_supervisor_leaves_no_service_behind() -> None:
+async def test_a_killed_supervisor_leaves_no_service_behind_and_nothing_that_a_service_started() -> None:
     program = """
         import asyncio, sys
         from llava_graph.local.supervisor import Service, Supervisor
@@ -182,7 +182,12 @@ async def test_a_killed_supervisor_leaves_no_service_behind() -> None:
             return True
 
         async def main():
-            child = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
+            child = (
+                "import os, signal, subprocess, sys\\n"
+                "grandchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\\n"
+                "print(os.getpid(), grandchild.pid, flush=True)\\n"
+                "signal.pause()"
+            )
             service = Service("one", [sys.executable, "-c", child], ready)
             async with Supervisor([service], lambda change: None).running(30):
                 await asyncio.Event().wait()
@@ -193,10 +198,25 @@ async def test_a_killed_supervisor_leaves_no_service_behind() -> None:
         sys.executable, "-c", textwrap.dedent(program), stdout=asyncio.subprocess.PIPE
     )
     assert supervisor.stdout is not None
-    service_pid = int(await supervisor.stdout.readline())
+    service_pid, grandchild_pid = map(int, (await supervisor.stdout.readline()).split())
     supervisor.kill()
     await supervisor.wait()
     await _until_gone(service_pid)
+    await _until_gone(grandchild_pid)
+
+
+async def test_no_sentinel_stays_when_its_service_is_gone(tmp_path: Path) -> None:
+    changes = Changes()
+    async with Supervisor([python_service("one", tmp_path, WAITS)], changes).running(30):
+        pid = (await changes.next(State.READY)).pid
+        sentinels = _children(pid)
+        assert sentinels
+    for sentinel in sentinels:
+        await _until_gone(sentinel)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def _until_gone(pid: int) -> None:

@@ -88,7 +88,7 @@ def test_manifests_in_the_repository_are_good(model_dir: Path) -> None:
         ("temperature = 0.2", "temperature = nan", "sampling.temperature: must be 0.0 to 2.0"),
         ("temperature = 0.2", "temprature = 0.2", "sampling.temprature: unknown key"),
         ("[sampling]", "[[sampling]]", "sampling: must be a table"),
-        ("[engine.vllm]", "[engine.vlm]", "engine.vlm: unknown key (known here: transformers, vllm)"),
+        ("[engine.vllm]", "[engine.vlm]", "engine.vlm: unknown key (known here: transformers, vllm, vllm-cpu)"),
         ('device = "cpu"', 'device = ["cpu"]', "engine.transformers.device: must be a text, a number, true or false"),
         ("[sampling]", "[sampling", "not TOML"),
     ],
