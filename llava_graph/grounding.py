@@ -11,12 +11,10 @@ It knows no model and no prompt, and does not judge whether what the answer says
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from llava_graph.mentions import EVERYDAY, LONG_WORD, OUR_WORDS, Key, Token, tokens_of
 from llava_graph.ocr import Line
 
 
@@ -32,67 +30,18 @@ class Link:
 MAX_NAME_TOKENS = 32
 """A line longer than this is running text that no sentence quotes whole. The bound keeps the search linear."""
 
-_LONG_WORD = 4
-_ACRONYM = 5
-"""Capitals up to this length are an acronym, which keeps its case; more of them are a label that shouts."""
-
-# A number is one only when it stands alone: not in "m2", "3D", "1.2.3" or "1,5". A dash before it is its sign unless
-# something stands before the dash, as in "10-20". Possessive (`++`), so that nothing is tried twice.
-_TOKEN = re.compile(
-    r"(?P<power>(?<![^\W_])10⁻?[⁰¹²³⁴-⁹]{1,2}(?![^\W_]))"
-    r"|(?P<number>(?<![^\W_])(?<!\d[.,])(?:(?<![\])%°])[-−–])?"
-    r"(?:\d{1,3}+(?:,\d{3})++(?:\.\d++)?+|\d++(?:\.\d++)?+|\.\d++)(?:[eE][-−–+]?\d++)?+(?![^\W_])(?![.,]\d))"
-    r"|(?P<word>[^\W_]++)"
-    r"|(?P<sign>\S)"
-)
-_DASHES = "-‐‑‒–—−"
-# The last four stand for what `context.neutralise` puts in place of signs that could make a command.
-_SAME_SIGN = str.maketrans(_DASHES + "’‘“”‹⟦：", "-" * len(_DASHES) + "''\"\"<[:")
 _OPENING, _CLOSING = "([{", ")]}"
 _EDGE_SIGNS = ".,;:!?•·|-'\"=~_"
 
 # What stands directly before or after a name and makes another name of it, unless it is emphasis: "*name*", "_name_".
 _GLUE = "_+*^#@"
 
-_OUR_WORDS = """
-    a an the and or nor but of to in on at by for from with without as than then so that this these those it its is are
-    was were be been being has have had do does did not no if when where which who while into onto over under above
-    below between within per via about near around against across along toward towards each every all both some any
-    most more less few only also very just here there i we you he she they them their our your his her
-    one two three four five six seven eight nine ten first second third last another other others same such
-    figure figures fig chart charts plot plots plotted graph graphs image panel panels axis axes line lines curve curves
-    bar bars point points series legend label labels title caption horizontal vertical scatter grouped
-    show shows shown showing rise rises rising increase increases increasing grow grows growing climb climbs fall falls
-    falling decrease decreases decreasing decline declines drop drops stay stays flat nearly constant hardly changes
-    peak peaks dip dips reach reaches go goes through cross crosses highest lowest overall lies value values
-"""
-_NEVER = frozenset(_OUR_WORDS.split())
-"""Words of our own sentences: a stretch made of these alone names nothing, whatever the figure says."""
-
-_CONDITIONS = """
-    low lower high higher left right up down top bottom upper inner outer small large big medium long short fast slow
-    early late old new young before after north south east west male female hot cold wet dry warm mild severe
-"""
-_EVERYDAY = _NEVER | frozenset(_CONDITIONS.split())
-"""And words that name curves but also occur by themselves: a name of these alone must be spelled as in the figure."""
-
-_Key = str | float
-
-
-class _Token(NamedTuple):
-    """`key` is what tokens are compared by; a word or a sign has a text, a number its value."""
-
-    key: _Key
-    start: int
-    end: int
-    is_word: bool
-
 
 @dataclass(slots=True)
 class _Node:
     """A place in the tree of names. `ends` maps the spelling asked for (None: any) to the best line that ends here."""
 
-    children: dict[_Key, _Node] = field(default_factory=dict)
+    children: dict[Key, _Node] = field(default_factory=dict)
     ends: dict[str | None, tuple[bool, float, int]] = field(default_factory=dict)
 
 
@@ -104,7 +53,7 @@ def ground(answer: str, lines: Sequence[Line]) -> list[Link]:
     label also matches without its unit. Of several lines with one name the most confident is taken, then the first.
     """
     tree = _tree(lines)
-    tokens = _tokens(answer)
+    tokens = tokens_of(answer)
     found: list[tuple[int, int, int]] = []  # first token, token past the last, line
     for first in range(len(tokens)):
         node: _Node | None = tree
@@ -124,14 +73,14 @@ def ground(answer: str, lines: Sequence[Line]) -> list[Link]:
     return sorted(links, key=lambda link: link.start)
 
 
-def _line(answer: str, first: _Token, last: _Token, node: _Node) -> int | None:
+def _line(answer: str, first: Token, last: Token, node: _Node) -> int | None:
     """The line that the stretch from `first` to `last` names, if it ends as a name at this node and stands free."""
     stretch = answer[first.start : last.end]
     end = node.ends.get(stretch) or node.ends.get(None)
     return end[2] if end and not _glued(answer, first, last) else None
 
 
-def _glued(answer: str, first: _Token, last: _Token) -> bool:
+def _glued(answer: str, first: Token, last: Token) -> bool:
     """Whether the stretch is only a part of a longer name: `ABC` of "ABC+", `Beta` of "Beta-2", `s` of "1/s"."""
     start, end = first.start, last.end
     before, after = answer[start - 1 : start], answer[end : end + 1]
@@ -143,33 +92,8 @@ def _glued(answer: str, first: _Token, last: _Token) -> bool:
     if after and last.is_word and after in "-‐‑." and (two_after.isdigit() or (after != "." and two_after.isupper())):
         return True
     # A slash parts words that stand beside each other ("loss/accuracy"), but short ones are units.
-    is_short = end - start < _LONG_WORD
+    is_short = end - start < LONG_WORD
     return is_short and ((before == "/" and two_before.isalnum()) or (after == "/" and two_after.isalnum()))
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens = []
-    for match in _TOKEN.finditer(text):
-        kind, found = match.lastgroup, match[0]
-        key: _Key
-        if kind == "number":
-            key = float(found.replace(",", "").translate(_SAME_SIGN))
-        elif kind == "power":  # as log axes have them
-            key = float(f"1e{unicodedata.normalize('NFKC', found[2:]).translate(_SAME_SIGN)}")
-        elif kind == "word":
-            key = _word_key(found)
-        else:
-            key = found.translate(_SAME_SIGN)
-        tokens.append(_Token(key, match.start(), match.end(), kind == "word"))
-    return tokens
-
-
-def _word_key(word: str) -> str:
-    if not word.isascii():
-        word = unicodedata.normalize("NFKC", word)  # the micro sign and mu, ligatures, full-width letters
-    folded = word.casefold()
-    is_acronym = len(word) < _LONG_WORD or (len(word) <= _ACRONYM and word.isupper())
-    return word if is_acronym and folded not in _EVERYDAY else folded
 
 
 def _tree(lines: Sequence[Line]) -> _Node:
@@ -188,9 +112,9 @@ def _tree(lines: Sequence[Line]) -> _Node:
     return root
 
 
-def _names(text: str) -> Iterator[tuple[list[_Token], bool]]:
+def _names(text: str) -> Iterator[tuple[list[Token], bool]]:
     """The token sequences that name a line, and whether each is only a part of it."""
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     if len(tokens) > MAX_NAME_TOKENS:
         return
     whole = _without_edge_signs(tokens)
@@ -204,7 +128,7 @@ def _names(text: str) -> Iterator[tuple[list[_Token], bool]]:
             yield variant, is_part
 
 
-def _without_edge_signs(tokens: list[_Token]) -> list[_Token]:
+def _without_edge_signs(tokens: list[Token]) -> list[Token]:
     first, past = 0, len(tokens)
     while first < past and str(tokens[first].key) in _EDGE_SIGNS:
         first += 1
@@ -213,7 +137,7 @@ def _without_edge_signs(tokens: list[_Token]) -> list[_Token]:
     return tokens[first:past]
 
 
-def _without_unit(text: str, tokens: list[_Token]) -> list[_Token]:
+def _without_unit(text: str, tokens: list[Token]) -> list[Token]:
     """The tokens before a unit: "Time (s)", "Time [s" with the bracket lost, "Time / s", "Time, s", "50 %"."""
     keys = [token.key for token in tokens]
     if len(tokens) == 2 and isinstance(keys[0], float) and keys[1] in ("%", "°"):
@@ -230,13 +154,13 @@ def _without_unit(text: str, tokens: list[_Token]) -> list[_Token]:
     return []
 
 
-def _is_name(tokens: list[_Token]) -> bool:
+def _is_name(tokens: list[Token]) -> bool:
     """Whether the tokens say something that is not said anyway: not "the", "rises", "--", but "(a)" for a panel."""
-    if any(isinstance(token.key, float) or (token.is_word and token.key not in _NEVER) for token in tokens):
+    if any(isinstance(token.key, float) or (token.is_word and token.key not in OUR_WORDS) for token in tokens):
         return True
     keys = [token.key for token in tokens]
     return len(keys) == 3 and keys[0] == "(" and keys[2] == ")" and tokens[1].end - tokens[1].start == 1
 
 
-def _is_everyday(tokens: list[_Token]) -> bool:
-    return all(token.is_word and str(token.key).casefold() in _EVERYDAY for token in tokens)
+def _is_everyday(tokens: list[Token]) -> bool:
+    return all(token.is_word and str(token.key).casefold() in EVERYDAY for token in tokens)
