@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llava_graph.context import TEMPLATES
-from llava_graph.manifest import ManifestError, load_manifest
+from llava_graph.manifest import ManifestError, Weights, load_manifest
 
 MODEL_REPO = Path(__file__).parents[2] / "model_repo"
 
@@ -29,6 +29,11 @@ compile = true
 
 [engine.vllm]
 gpu_memory_utilization = 0.9
+
+[weights]
+repository = "owner/some-model"
+revision = "0123456789abcdef0123456789abcdef01234567"
+license = "Apache-2.0"
 """
 
 
@@ -44,6 +49,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert (manifest.sampling.temperature, manifest.sampling.top_p) == (0.2, 0.9)
     assert manifest.engine["transformers"] == {"device": "cpu", "compile": True}
     assert manifest.engine["vllm"] == {"gpu_memory_utilization": 0.9}
+    assert manifest.weights == Weights("owner/some-model", "0123456789abcdef0123456789abcdef01234567", "Apache-2.0")
 
 
 def test_what_is_left_out_gets_its_default(tmp_path: Path) -> None:
@@ -52,6 +58,7 @@ def test_what_is_left_out_gets_its_default(tmp_path: Path) -> None:
     assert manifest.max_images == 1
     assert (manifest.sampling.temperature, manifest.sampling.top_p) == (0.0, 1.0)
     assert manifest.engine == {}
+    assert manifest.weights is None
 
 
 def test_a_whole_number_is_a_temperature(tmp_path: Path) -> None:
@@ -90,6 +97,11 @@ def test_manifests_in_the_repository_are_good(model_dir: Path) -> None:
         ("[sampling]", "[[sampling]]", "sampling: must be a table"),
         ("[engine.vllm]", "[engine.vlm]", "engine.vlm: unknown key (known here: transformers, vllm, vllm-cpu)"),
         ('device = "cpu"', 'device = ["cpu"]', "engine.transformers.device: must be a text, a number, true or false"),
+        ('"owner/some-model"', '"some-model"', "weights.repository: must be a repository's owner/name"),
+        ("0123456789abcdef0123456789abcdef01234567", "main", "weights.revision: must be a commit"),
+        ('license = "Apache-2.0"', "", "weights.license: is missing"),
+        ("license =", "licence =", "weights.license: is missing"),
+        ("[weights]", "[weights]\nsize = 3", "weights.size: unknown key"),
         ("[sampling]", "[sampling", "not TOML"),
     ],
 )

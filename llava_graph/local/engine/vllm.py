@@ -22,7 +22,7 @@ from llava_graph.manifest import EngineOption, ModelManifest
 
 Build = Literal["gpu", "cpu"]
 
-_TABLES: Mapping[Build, str] = {"gpu": "vllm", "cpu": "vllm-cpu"}
+TABLES: Mapping[Build, str] = {"gpu": "vllm", "cpu": "vllm-cpu"}
 
 _OPTIONS = {
     "chat_template",
@@ -110,7 +110,7 @@ def shell_line(
 
 def serve_flags(build: Build, manifest: ModelManifest, model_dir: Path, address: Address) -> list[str]:
     """vLLM's flags for the model, wherever its weights are. Raises EngineConfigError for an option it does not have."""
-    table = _TABLES[build]
+    table = TABLES[build]
     options = {**_DEFAULTS[build], **manifest.engine.get(table, {})}
     refuse_unknown(table, options, _OPTIONS)
     if "chat_template" in options:
