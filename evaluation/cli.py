@@ -17,7 +17,6 @@ from pathlib import Path
 import click
 import httpx2
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from evaluation import report
 from evaluation.synthetic import COLUMNS, SUMMARY_FILE, TABLE_FILE, AnswerFile, EvaluationError, Plan, run, summarise
@@ -26,7 +25,7 @@ from llava_graph.local.engine.command import EngineChoice
 from llava_graph.local.errors import SetupError
 from llava_graph.local.stack import PARTS, running_stack
 from llava_graph.local.supervisor import ServiceError
-from llava_graph.local.terminal import PartsView, show_log_tail
+from llava_graph.local.terminal import PartsView, progress_bar, show_log_tail
 from llava_graph.manifest import ManifestError, load_manifest
 
 
@@ -115,7 +114,7 @@ async def _work(
     if done == total:
         return
     async with _gateway(console, model_dir, url, start_deadline_s, folder) as gateway:
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             task = progress.add_task("explaining figures", total=total, completed=done)
             await run(gateway, plan, answers, told=lambda: progress.advance(task))
 
@@ -138,17 +137,6 @@ async def _gateway(
             httpx2.AsyncClient(base_url=stack.url, timeout=client.TIMEOUT, trust_env=False) as gateway,
         ):
             yield gateway
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _identity(model_dir: Path) -> dict[str, object]:

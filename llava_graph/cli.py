@@ -24,7 +24,7 @@ class Subcommand:
 SUBCOMMANDS = {
     "up": Subcommand("llava_graph.local.commands:up", "local", "Run everything on this machine."),
     "demo": Subcommand("llava_graph.local.commands:demo", "local", "Run everything, explain the examples, stop."),
-    "explain": Subcommand("llava_graph.local.commands:explain", "local", "Explain figures in the terminal."),
+    "explain": Subcommand("llava_graph.local.explaining:explain", "local", "Explain figures."),
     "engine": Subcommand("llava_graph.local.commands:engine", "local", "Run and supervise the inference engine."),
     "gateway": Subcommand("service.__main__:main", "service", "Run the gateway (HTTP)."),
     "ocr-worker": Subcommand("ocr_worker.__main__:main", "ocr", "Run an OCR worker."),

@@ -4,17 +4,24 @@
         async for event in client.explain(gateway, image_bytes, "Accuracy over training steps."):
             ...
 
+        figure = await client.add_figure(gateway, image_bytes, "Accuracy over training steps.")
+        async for event in client.chat(gateway, figure["id"], [Turn("user", "Which run is best?")]):
+            ...
+
 It knows HTTP and the events' names, not how a terminal looks, and nothing of what runs behind the gateway.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+
+from llava_graph.context import Turn
 
 TIMEOUT = httpx2.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
 """Seconds. While the gateway waits for OCR or engine it sends comments, so a silent minute means that it is gone."""
@@ -24,7 +31,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class ExplainError(Exception):
-    """The explanation failed: the gateway refused it, the stream carried an `error` event, or the line broke.
+    """The gateway refused, the stream carried an `error` event, or the line broke: there is no (whole) explanation.
 
     `code` is the gateway's own (see README, "Errors"), or one of this client's: `gateway_unreachable`, `stream_broken`,
     `unexpected_response`. `retry_after_s` is set where the gateway said when to come back.
@@ -45,6 +52,9 @@ class ExplainError(Exception):
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+    def to_json(self) -> dict[str, object]:
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +87,49 @@ async def explain(
         fields["max_tokens"] = str(max_tokens)
     if temperature is not None:
         fields["temperature"] = str(temperature)
-    try:
-        async with gateway.sse(
-            "/v1/explain",
-            method="POST",
-            data=fields,
-            files={"image": ("figure", image)},
-            max_event_size=MAX_EVENT_BYTES,
-        ) as stream:
+    async with aclosing(_events(gateway, "/v1/explain", data=fields, files={"image": ("figure", image)})) as events:
+        async for event in events:
+            yield event
+
+
+async def add_figure(gateway: httpx2.AsyncClient, image: bytes, caption: str) -> dict[str, Any]:
+    """Has the gateway keep a figure: its description (see README), whose `id` is for `chat`. Raises ExplainError."""
+    with _line_errors(gateway):
+        response = await gateway.post("/v1/figures", data={"caption": caption}, files={"image": ("figure", image)})
+    if response.is_error:
+        raise _refusal(response.status_code, response.headers, response.content)
+    figure = _json_object(response.content)
+    if figure is None:
+        raise ExplainError("unexpected_response", "the description of the figure is no JSON object")
+    return figure
+
+
+async def chat(
+    gateway: httpx2.AsyncClient,
+    kept_id: str,
+    turns: Sequence[Turn],
+    *,
+    ocr: bool = True,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+) -> AsyncGenerator[Event, None]:
+    """The events of the next answer in a conversation about the figure that is kept as `kept_id`; otherwise as
+    `explain`. `turns` is the whole conversation; its first and last are the user's."""
+    asked: dict[str, Any] = {
+        "messages": [{"role": turn.role, "content": turn.text} for turn in turns],
+        "ocr": "auto" if ocr else "off",
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
+    async with aclosing(_events(gateway, f"/v1/figures/{kept_id}/chat", json=asked)) as events:
+        async for event in events:
+            yield event
+
+
+async def _events(gateway: httpx2.AsyncClient, path: str, **request: Any) -> AsyncGenerator[Event, None]:
+    """The events of one answer up to `done`. Raises ExplainError."""
+    with _line_errors(gateway):
+        async with gateway.sse(path, method="POST", max_event_size=MAX_EVENT_BYTES, **request) as stream:
             if stream.response.is_error:
                 raise _refusal(stream.response.status_code, stream.response.headers, await stream.response.aread())
             async for raw in stream:
@@ -92,13 +137,20 @@ async def explain(
                 yield event
                 if event.name == "done":
                     return
+    raise ExplainError("stream_broken", "the stream ended before the explanation did", retryable=True)
+
+
+@contextmanager
+def _line_errors(gateway: httpx2.AsyncClient) -> Iterator[None]:
+    """What goes wrong on the line, as an ExplainError."""
+    try:
+        yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise ExplainError(
             "gateway_unreachable", f"no gateway answers at {gateway.base_url} ({error})", retryable=True
         ) from error
     except httpx2.HTTPError as error:
         raise ExplainError("stream_broken", str(error) or type(error).__name__, retryable=True) from error
-    raise ExplainError("stream_broken", "the stream ended before the explanation did", retryable=True)
 
 
 def _event(raw: httpx2.ServerSentEvent) -> Event:

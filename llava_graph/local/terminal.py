@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -147,3 +148,15 @@ def _what_it_took(done: dict[str, Any]) -> str:
         parts.append(", ".join(f"{name} {ms:.0f} ms" for name, ms in timings.items() if ms is not None))
     parts.append(f"{len(done.get('grounding') or [])} mentions found in the figure")
     return " · ".join(parts)
+
+
+def progress_bar(console: Console) -> Progress:
+    """For work on many figures."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
