@@ -11,9 +11,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +20,7 @@ import httpx2
 from rich.console import Console
 
 from llava_graph import client
+from llava_graph.examples import Example, ExamplesError, load_examples
 from llava_graph.local import services
 from llava_graph.local.addresses import Address, reserved
 from llava_graph.local.engine import BACKENDS, engine_command, vllm
@@ -146,7 +145,10 @@ def demo(
     """
     console = Console(highlight=False)
     choice = EngineChoice(backend, python, weights_dir)
-    examples = load_examples(examples_dir)
+    try:
+        examples = load_examples(examples_dir)
+    except ExamplesError as error:
+        raise click.ClickException(str(error)) from error
     folder = run_dir or Path(tempfile.mkdtemp(prefix="llava-graph-demo-"))
 
     async def work() -> None:
@@ -218,26 +220,6 @@ def engine(
                     await supervisor.wait()
 
     run_command(console, work(), status_when_stopped=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    image: Path
-    caption: str
-
-
-def load_examples(folder: Path) -> list[Example]:
-    """The figures that `captions.toml` in the folder names. Raises click.ClickException when it is missing or wrong."""
-    path = folder / "captions.toml"
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))["figure"]
-        return [Example(folder / table["image"], table["caption"]) for table in tables]
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror or error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise click.ClickException(f"{path}: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise click.ClickException(f"{path}: every [[figure]] needs `image` and `caption`") from error
 
 
 def _vllm_line(choice: EngineChoice, build: vllm.Build, model_dir: Path, address: Address) -> str:

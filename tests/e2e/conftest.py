@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llava_graph.local.commands import Example, load_examples
+from llava_graph.examples import Example, load_examples
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ import pytest
 
 from llava_graph import client
 from llava_graph.client import Event, ExplainError
-from llava_graph.local.commands import Example
+from llava_graph.examples import Example
 from tests.e2e.conftest import LLAVA_GRAPH, REPOSITORY, RunningStack
 
 SHORT = 24

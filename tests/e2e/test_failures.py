@@ -17,9 +17,9 @@ from PIL import Image
 
 from llava_graph import client
 from llava_graph.client import Event
+from llava_graph.examples import Example
 from llava_graph.local import services
 from llava_graph.local.addresses import Address, choose_addresses
-from llava_graph.local.commands import Example
 from llava_graph.local.run_folder import RunFolder
 from llava_graph.local.supervisor import Change, RestartPolicy, State, Supervisor
 from tests.e2e.conftest import REPOSITORY, RunningStack
