@@ -11,6 +11,11 @@ EXTRAS := service,ocr,engine,local,training,evaluation,dev
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 
+# vLLM's CPU build wants other versions than ours of much that both use.
+VLLM_VENV := .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
+VLLM_ENVIRONMENT := tests/vllm/environment
+
 # Overridden with PYTHON=…; otherwise the first that really starts, is new enough and can make environments.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
@@ -18,7 +23,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test lint format docs clean
+.PHONY: help setup demo up test test-vllm lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -43,6 +48,9 @@ else
 	$(BIN)/pytest $(ARGS)
 endif
 
+test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
+	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
+
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +64,7 @@ docs: $(STAMP) ## Write the README's tables of settings and metrics anew
 	$(BIN)/python -m docs.reference
 
 clean: ## Remove .venv, caches and the logs of local runs
-	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml
@@ -64,4 +72,12 @@ $(STAMP): pyproject.toml
 		echo "No Python 3.11 or newer with venv was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(VLLM_STAMP): $(VLLM_ENVIRONMENT)/requirements.txt $(VLLM_ENVIRONMENT)/torchvision_on_cpu.py $(VLLM_ENVIRONMENT)/torchvision_on_cpu.pth
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --requirement $(VLLM_ENVIRONMENT)/requirements.txt
+	# Built for CUDA like torchvision, not needed, and imported by transformers where they are found.
+	$(VLLM_VENV)/bin/python -m pip uninstall --yes torchaudio torchcodec
+	cp $(VLLM_ENVIRONMENT)/torchvision_on_cpu.* "$$($(VLLM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	touch $@
