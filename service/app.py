@@ -20,15 +20,18 @@ from llava_graph import jobs
 from llava_graph.figure import FigureLimits
 from llava_graph.manifest import ModelManifest, load_manifest
 from service import engine as engines
-from service.errors import FieldProblem, FieldsInvalid, GatewayError, problem_of
+from service.errors import BodyMalformed, FieldProblem, FieldsInvalid, GatewayError, problem_of
 from service.explain import Explainer
+from service.figure_store import FigureStore
 from service.figures import FigureOpener
 from service.health import readiness
 from service.metrics import Metrics
 from service.middleware import REQUEST_ID, BoundBody, HangUp, RecordRequests
 from service.ocr_client import OcrClient
+from service.openapi import DescribedApp
 from service.record import record_of
 from service.routes.explain import explain_router
+from service.routes.figures import figures_router
 from service.routes.operations import operations_router
 from service.settings import GatewaySettings
 
@@ -65,25 +68,33 @@ def create_app(
         redis, keys, metrics, max_depth=settings.ocr_max_depth, redis_deadline_s=settings.redis_deadline_s
     )
     limits = FigureLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    figures = FigureOpener(limits, threads=settings.decode_threads, queue=settings.decode_queue)
-    explainer = Explainer(manifest, figures, reader, engine, metrics, ocr_deadline_s=settings.ocr_deadline_s)
+    opener = FigureOpener(limits, threads=settings.decode_threads, queue=settings.decode_queue)
+    store = FigureStore(
+        redis,
+        settings.key_prefix,
+        ttl_s=settings.figure_ttl_s,
+        max_bytes=settings.figure_store_bytes,
+        deadline_s=settings.redis_deadline_s,
+    )
+    explainer = Explainer(manifest, opener, store, reader, engine, metrics, ocr_deadline_s=settings.ocr_deadline_s)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with owned:
-            owned.callback(figures.close)
+            owned.callback(opener.close)
             await owned.enter_async_context(reader.listening())
             log.info("gateway_starts", model=manifest.name, revision=manifest.revision)
             yield
             log.info("gateway_stops")
 
-    app = FastAPI(
+    app = DescribedApp(
         title="LLaVA-Graph",
         summary="Explains scientific figures: figure and caption in, streamed explanation out.",
         version=version("llava-graph"),
         lifespan=lifespan,
     )
     app.include_router(explain_router(explainer, manifest, settings))
+    app.include_router(figures_router(explainer, opener, store, reader, manifest, settings))
     app.include_router(
         operations_router(
             metrics.registry, partial(readiness, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s)
@@ -109,6 +120,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _refuse_fields(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+        return await _refuse(request, BodyMalformed("The body is not JSON."))
     # `loc` is ("body", "caption", …); the rest of an entry may hold what the client sent.
     fields = [
         FieldProblem(field=".".join(str(step) for step in entry["loc"][1:]) or "body", message=entry["msg"])

@@ -8,9 +8,13 @@
     │   ├── FieldsInvalid         422     fields_invalid
     │   ├── CaptionTooLong        422     caption_too_long
     │   ├── QuestionTooLong       422     question_too_long
+    │   ├── MessagesInvalid       422     messages_invalid
+    │   ├── ConversationTooLong   422     conversation_too_long
     │   ├── PromptTooLong         422     prompt_too_long
-    │   └── FigureRefused       413, 422  image_empty, image_undecodable, image_too_large, image_too_small
+    │   ├── FigureRefused       413, 422  image_empty, image_undecodable, image_too_large, image_too_small
+    │   └── FigureUnknown         404     figure_unknown       never kept, forgotten, or dropped since
     ├── Overloaded                503     overloaded
+    ├── FiguresUnavailable        503     figures_unavailable  the figures that are kept are out of reach
     └── EngineFailure                     the model's server let us down
         ├── EngineUnavailable     503     engine_unavailable   nobody answers, or a proxy says so
         ├── EngineTimeout         504     engine_timeout       connected, then silence past the deadline
@@ -98,6 +102,14 @@ class QuestionTooLong(RequestError):
     code, title, status = "question_too_long", "The question is too long", 422
 
 
+class MessagesInvalid(RequestError):
+    code, title, status = "messages_invalid", "The messages are no conversation that can be answered", 422
+
+
+class ConversationTooLong(RequestError):
+    code, title, status = "conversation_too_long", "The conversation is too long", 422
+
+
 class PromptTooLong(RequestError):
     code, title, status = "prompt_too_long", "Caption, text of the figure and answer do not fit the model", 422
 
@@ -114,8 +126,17 @@ class FigureRefused(RequestError):
         super().__init__(error.message)
 
 
+class FigureUnknown(RequestError):
+    code, title, status = "figure_unknown", "The figure is not kept here", 404
+
+
 class Overloaded(GatewayError):
     code, title, status = "overloaded", "The gateway has more to do than it can", 503
+    retry_after_s = 5
+
+
+class FiguresUnavailable(GatewayError):
+    code, title, status = "figures_unavailable", "The figures that are kept cannot be reached", 503
     retry_after_s = 5
 
 

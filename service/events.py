@@ -1,5 +1,7 @@
 """What an explanation consists of: the parts that go out one by one as events, or together as one JSON object.
 
+An answer in a conversation about a kept figure consists of the same parts.
+
 The models here are the documentation of the interface too. They know nothing of HTTP or of how they are sent.
 """
 
@@ -55,10 +57,10 @@ class Usage(_Part):
 
 
 class Timings(_Part):
-    """Milliseconds. `first_token` and `answer` count from the request to the engine, `total` from the moment the upload
-    was complete."""
+    """Milliseconds. `first_token` and `answer` count from the request to the engine, `total` from the moment the
+    request was complete."""
 
-    decode: float
+    decode: float = Field(description="Until the figure was at hand: an upload decoded, or a kept figure fetched")
     ocr: float
     first_token: float | None = Field(description="Null when the answer is empty")
     answer: float

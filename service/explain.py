@@ -1,38 +1,52 @@
-"""How a figure is explained: opened, read, put into the model's context, answered, grounded. The product's story.
+"""How a figure is explained: at hand, read, put into the model's context, answered, grounded. The product's story.
 
-The parts come out of one generator as they are known. Who sends them, and in which form, is not known here; nor is
-anything of HTTP, Redis or the engine's wire.
+A figure is at hand because it was just sent (`opened`) or because it is kept (`stored`); from there on the two are the
+same. The parts of the answer come out of one generator as they are known. Who sends them, and in which form, is not
+known here; nor is anything of HTTP, Redis or the engine's wire.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn, conversation
+from llava_graph.context import FigureContext, Turn, conversation
 from llava_graph.grounding import ground
 from llava_graph.manifest import ModelManifest
 from service.engine import Engine, Finish, Sampling
 from service.errors import EngineInterrupted
 from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, OcrLine, OcrPart, Part, Timings
-from service.figures import FigureOpener
+from service.figure_store import FigureStore
+from service.figures import FigureOpener, OpenedFigure
 from service.metrics import Metrics
-from service.ocr_client import OFF, OcrClient
+from service.ocr_client import OFF, OcrClient, OcrText
 from service.record import RequestRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked about a figure. None stands for the model's default."""
+    """What is asked about a figure: the conversation so far, the last turn the user's. None stands for the model's
+    default."""
 
-    caption: str
-    question: str | None
+    turns: Sequence[Turn]
     ocr: Literal["auto", "off"]
     max_tokens: int | None
     temperature: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked about: a figure at hand, and its caption."""
+
+    figure: OpenedFigure
+    caption: str
+    clock: Stopwatch
+    """Runs from the moment the request was complete."""
+    ready_ms: float
+    """On that clock, when the figure was at hand."""
 
 
 class Explainer:
@@ -42,6 +56,7 @@ class Explainer:
         self,
         manifest: ModelManifest,
         figures: FigureOpener,
+        store: FigureStore,
         reader: OcrClient,
         engine: Engine,
         metrics: Metrics,
@@ -50,42 +65,48 @@ class Explainer:
     ) -> None:
         self._manifest = manifest
         self._figures = figures
+        self._store = store
         self._reader = reader
         self._engine = engine
         self._metrics = metrics
         self._ocr_deadline_s = ocr_deadline_s
 
-    async def explain(self, image: bytes, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
+    async def opened(self, image: bytes, caption: str) -> Subject:
+        """A figure that was just sent. Raises FigureRefused, or Overloaded when too many are being decoded."""
+        clock = Stopwatch()
+        figure = await self._figures.open(image)
+        return Subject(figure, caption, clock, clock.ms)
+
+    async def stored(self, stored_id: str) -> Subject:
+        """A figure that is kept. Raises FigureUnknown or FiguresUnavailable."""
+        clock = Stopwatch()
+        stored = await self._store.load(stored_id)
+        return Subject(stored.figure, stored.about.caption, clock, clock.ms)
+
+    async def explain(self, subject: Subject, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
         """FigurePart, OcrPart, DeltaParts, Answer. Closing the generator stops whatever is under way.
 
-        Raises the GatewayErrors of figures and engine. The first part comes only when the engine is known to be there.
+        Raises the engine's GatewayErrors. The first part comes only when the engine is known to be there.
         """
-        total = _Stopwatch()
-        figure = await self._figures.open(image)
-        del image  # the encoded figure is enough from here on, and answers take long
-        record.facts["figure_id"] = figure.id
-        decode_ms = total.ms
+        figure, total, ready_ms = subject.figure, subject.clock, subject.ready_ms
+        record.facts["figure_id"] = figure.figure_id
         await self._engine.check()
-        yield FigurePart(id=figure.id, width=figure.width, height=figure.height)
+        yield FigurePart(id=figure.figure_id, width=figure.width, height=figure.height)
 
-        ocr = OFF
-        if ask.ocr == "auto":
-            ocr = await self._reader.read(figure, deadline_s=self._ocr_deadline_s, request_id=record.request_id)
-            self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
-        self._metrics.ocr.labels(ocr.status).inc()
-        record.facts["ocr_status"] = ocr.status
+        ocr = await self._text_of(figure, ask, record)
         lines = [OcrLine.model_validate(line.to_json()) for line in ocr.lines]
         yield OcrPart(status=ocr.status, ms=_rounded(ocr.wait_ms), lines=lines)
 
-        context = FigureContext(figure.width, figure.height, ask.caption, ocr.lines)
-        turns = [Turn("user", ask.question or DEFAULT_QUESTION)]
-        messages, neutralised = conversation(self._manifest.context_template, context, turns, figure.image_part())
+        context = FigureContext(figure.width, figure.height, subject.caption, ocr.lines)
+        messages, neutralised = conversation(self._manifest.context_template, context, ask.turns, figure.image_part())
         record.facts["neutralised"] = neutralised
+        stream = self._engine.stream(messages, self._sampling(ask), record.request_id)
+        del subject, figure, messages  # they hold the image, and answers take long
 
         pace = _Pace(self._metrics, total, record)
         pieces: list[str] = []
         finish: Finish | None = None
-        async with aclosing(self._engine.stream(messages, self._sampling(ask), record.request_id)) as answer:
+        async with aclosing(stream) as answer:
             async for piece in answer:
                 if isinstance(piece, Finish):
                     finish = piece
@@ -106,7 +127,7 @@ class Explainer:
             finish_reason=finish.reason,
             usage=finish.usage,
             timings_ms=Timings(
-                decode=_rounded(decode_ms),
+                decode=_rounded(ready_ms),
                 ocr=_rounded(ocr.wait_ms),
                 first_token=None if pace.first_ms is None else _rounded(pace.first_ms),
                 answer=_rounded(pace.asked.ms),
@@ -114,6 +135,15 @@ class Explainer:
             ),
             grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, ocr.lines)],
         )
+
+    async def _text_of(self, figure: OpenedFigure, ask: Ask, record: RequestRecord) -> OcrText:
+        ocr = OFF
+        if ask.ocr == "auto":
+            ocr = await self._reader.read(figure, deadline_s=self._ocr_deadline_s, request_id=record.request_id)
+            self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
+        self._metrics.ocr.labels(ocr.status).inc()
+        record.facts["ocr_status"] = ocr.status
+        return ocr
 
     def _sampling(self, ask: Ask) -> Sampling:
         defaults = self._manifest.sampling
@@ -144,7 +174,7 @@ async def whole(parts: AsyncGenerator[Part]) -> Explanation:
     return Explanation(figure=figure, ocr=ocr, **dict(answer))
 
 
-class _Stopwatch:
+class Stopwatch:
     def __init__(self) -> None:
         self._started_s = time.perf_counter()
 
@@ -156,11 +186,11 @@ class _Stopwatch:
 class _Pace:
     """Times the pieces of one answer, from the moment it is asked for."""
 
-    def __init__(self, metrics: Metrics, total: _Stopwatch, record: RequestRecord) -> None:
+    def __init__(self, metrics: Metrics, total: Stopwatch, record: RequestRecord) -> None:
         self._metrics = metrics
         self._total = total
         self._record = record
-        self._since_last = self.asked = _Stopwatch()
+        self._since_last = self.asked = Stopwatch()
         self.first_ms: float | None = None
 
     def piece(self) -> None:
@@ -170,7 +200,7 @@ class _Pace:
             self._record.facts["first_token_ms"] = _rounded(self._total.ms)
         else:
             self._metrics.between_tokens_s.observe(self._since_last.ms / 1000)
-        self._since_last = _Stopwatch()
+        self._since_last = Stopwatch()
 
 
 def _rounded(ms: float) -> float:

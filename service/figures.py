@@ -17,9 +17,10 @@ from service.errors import FigureRefused, Overloaded
 
 @dataclass(frozen=True, slots=True)
 class OpenedFigure:
-    """A figure as the gateway keeps it while it is explained: encoded, because its pixels would be much larger."""
+    """A figure as the gateway holds it while it is explained: encoded, because its pixels would be much larger."""
 
-    id: str
+    figure_id: str
+    """Hash of the pixels (llava_graph.figure.Figure.id): what the OCR queue knows the figure by."""
     width: int
     height: int
     png: bytes

@@ -1,7 +1,7 @@
 """Whether the gateway can do its work now: what /readyz tells.
 
 Without an engine there are no explanations: not ready. Without Redis or OCR workers there are, from image and caption
-alone: degraded, and still ready. Every check has a deadline.
+alone, and without Redis no conversations about kept figures: degraded, and still ready. Every check has a deadline.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from llava_graph.jobs import Keys, WireError, live_workers
+from service.deadline import within
 from service.engine import Engine
 from service.errors import EngineUnavailable
 
@@ -66,8 +67,7 @@ async def _engine(engine: Engine) -> EngineState:
 async def _redis_and_ocr(redis: Redis, keys: Keys, deadline_s: float) -> tuple[RedisState, OcrState]:
     nobody = OcrState(state="down", workers=0, engines=[])
     try:
-        async with asyncio.timeout(deadline_s):
-            workers = await live_workers(redis, keys)
+        workers = await within(deadline_s, live_workers(redis, keys))
     except (RedisError, TimeoutError):
         return RedisState(state="down"), nobody
     except WireError:

@@ -23,8 +23,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from llava_graph.jobs import Admission, JobProducer, Keys, Outcome, Reply, WireError
+from llava_graph.jobs import Admission, Asked, JobProducer, Keys, Outcome, Reply, WireError
 from llava_graph.ocr import Line
+from service.deadline import within
 from service.events import OcrStatus
 from service.figures import OpenedFigure
 from service.metrics import Metrics
@@ -96,7 +97,9 @@ class OcrClient:
         except _NoTextError as error:
             status, lines = error.status, ()
             self._metrics.ocr_failures.labels(error.reason).inc()
-            log.warning("ocr_without", figure_id=figure.figure_id, status=status, reason=error.reason, detail=str(error))
+            log.warning(
+                "ocr_without", figure_id=figure.figure_id, status=status, reason=error.reason, detail=str(error)
+            )
         finally:
             waiting = self._waiting[figure.figure_id]
             waiting.discard(reply)
@@ -117,8 +120,7 @@ class OcrClient:
     async def progress(self, figure_id: str) -> Reading:
         """How the reading of a figure stands now. Never raises for the OCR's sake."""
         try:
-            async with asyncio.timeout(self._redis_deadline_s):
-                asked = await self._producer.peek(figure_id)
+            asked = await within(self._redis_deadline_s, self._producer.peek(figure_id))
         except (RedisError, TimeoutError, WireError) as error:
             log.warning("ocr_progress_unknown", figure_id=figure_id, detail=f"{type(error).__name__}: {error}")
             return _UNREAD
@@ -157,14 +159,8 @@ class OcrClient:
         """The stored reply, or None when one will come to the reply list."""
         if not self._redis_is_there:
             raise _NoTextError("failed", "redis", "Redis is away")
-        wait_ms = int(deadline_s * 1000)
         try:
-            async with asyncio.timeout(self._redis_deadline_s):
-                asked = await self._producer.look_up(figure.figure_id, wait_ms)
-                if asked.admission is Admission.UNKNOWN:
-                    asked = await self._producer.submit(
-                        figure.figure_id, figure.png, job_id=uuid.uuid4().hex, wait_ms=wait_ms, request_id=request_id
-                    )
+            asked = await within(self._redis_deadline_s, self._queue(figure, int(deadline_s * 1000), request_id))
         except (RedisError, TimeoutError) as error:
             self._redis_is_there = False
             raise _NoTextError("failed", "redis", f"{type(error).__name__}: {error}") from error
@@ -173,6 +169,14 @@ class OcrClient:
         if asked.admission is Admission.FULL:
             raise _NoTextError("failed", "queue_full", "the OCR queue is at its bound")
         return asked.reply
+
+    async def _queue(self, figure: OpenedFigure, wait_ms: int, request_id: str) -> Asked:
+        asked = await self._producer.look_up(figure.figure_id, wait_ms)
+        if asked.admission is Admission.UNKNOWN:
+            asked = await self._producer.submit(
+                figure.figure_id, figure.png, job_id=uuid.uuid4().hex, wait_ms=wait_ms, request_id=request_id
+            )
+        return asked
 
     async def _listen(self) -> None:
         pause_s = _FIRST_PAUSE_S

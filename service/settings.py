@@ -44,6 +44,12 @@ class GatewaySettings(BaseSettings):
     ocr_max_depth: int = Field(
         default=256, ge=1, description="OCR jobs waiting and running past which new figures go on without their text"
     )
+    ocr_upload_deadline_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="How long a figure that is kept, and that nobody waits for, may wait to be read",
+    )
     redis_deadline_s: float = Field(default=1.0, gt=0, le=30, description="How long one call to Redis may take")
 
     engine_connect_s: float = Field(default=2.0, gt=0, description="How long connecting to the engine may take")
@@ -69,6 +75,16 @@ class GatewaySettings(BaseSettings):
         default=20_000, ge=0, description="Longest caption; what a model does not take is cut later"
     )
     max_question_chars: int = Field(default=2_000, ge=0, description="Longest question")
+    max_messages: int = Field(default=64, ge=1, description="Messages in one conversation")
+    max_conversation_chars: int = Field(
+        default=64_000, ge=1, description="Longest conversation, all its messages together"
+    )
+    figure_ttl_s: float = Field(default=86_400.0, ge=1, description="How long a figure is kept after its last use")
+    figure_store_bytes: int = Field(
+        default=128 * _MIB,
+        ge=1,
+        description="Room for kept figures in Redis; when it is used up, those used longest ago go",
+    )
     decode_threads: int = Field(
         default=2, ge=1, description="Images decoded at once; bounds the memory that pixels take"
     )
@@ -96,6 +112,11 @@ class GatewaySettings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The image, every text field at its longest in UTF-8, and room for the multipart framing."""
         return self.max_image_bytes + 4 * (self.max_caption_chars + self.max_question_chars) + _MIB
+
+    @property
+    def max_chat_bytes(self) -> int:
+        """The longest conversation with every character as two JSON escapes, and room for the JSON around it."""
+        return 12 * self.max_conversation_chars + 1024 * self.max_messages + _MIB // 16
 
     def for_log(self) -> dict[str, object]:
         """All values, with what is secret in them masked."""

@@ -1,0 +1,33 @@
+"""A deadline for calls to Redis that holds whatever redis-py does with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def within(deadline_s: float, call: Coroutine[Any, Any, T]) -> T:
+    """What the call returns or raises; TimeoutError when it takes longer.
+
+    `asyncio.timeout` would not do: redis-py sends within `asyncio.wait_for`, which on Python 3.11 forgets a
+    cancellation that comes in the moment when the bytes are gone, and what follows are redis-py's own timeouts and
+    retries, up to 20 s. So the call gets a task of its own, which is cancelled and left to itself.
+    """
+    task = asyncio.create_task(call)
+    task.add_done_callback(_look_at)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=deadline_s)
+    finally:
+        task.cancel()
+    if not done:
+        raise TimeoutError(f"no answer within {deadline_s:g} s")
+    return task.result()
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Else asyncio complains of an exception that nobody fetched from a task that was left to itself."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,48 @@
+"""The interface's own description (/docs, /openapi.json): what FastAPI cannot see by itself.
+
+That is the one shape of every error, and what the events of a stream hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from service.errors import PROBLEM_JSON, Problem
+from service.events import Answer, DeltaPart, ErrorPart, FigurePart, OcrPart
+
+_REF = "#/components/schemas/{model}"
+_DESCRIBED = (Problem, FigurePart, OcrPart, DeltaPart, Answer, ErrorPart)
+_RETRY_AFTER = {"description": "Seconds after which to try again", "schema": {"type": "integer", "minimum": 1}}
+
+
+class DescribedApp(FastAPI):
+    """A FastAPI whose document describes problems and events, and no error in a shape that is never sent."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            _, definitions = models_json_schema([(model, "serialization") for model in _DESCRIBED], ref_template=_REF)
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= definitions["$defs"]
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _drop_default_422(operation["responses"])
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return super().openapi()
+
+
+def problem(description: str, *, retry: bool = False) -> dict[str, Any]:
+    """The description of an error response; with `retry` it says when to come back."""
+    schema = {"schema": {"$ref": _REF.format(model=Problem.__name__)}}
+    described: dict[str, Any] = {"description": description, "content": {PROBLEM_JSON: schema}}
+    return described | {"headers": {"Retry-After": _RETRY_AFTER}} if retry else described
+
+
+def _drop_default_422(responses: dict[str, Any]) -> None:
+    """FastAPI promises its own 422 wherever a path has a parameter; ours are all problems, and described as such."""
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]
