@@ -77,10 +77,10 @@ class Explainer:
         figure = await self._figures.open(image)
         return Subject(figure, caption, clock, clock.ms)
 
-    async def stored(self, stored_id: str) -> Subject:
-        """A figure that is kept. Raises FigureUnknown or FiguresUnavailable."""
+    async def stored(self, stored_id: str, *, scope: str) -> Subject:
+        """A figure that is kept, for whom `scope` says. Raises FigureUnknown or FiguresUnavailable."""
         clock = Stopwatch()
-        stored = await self._store.load(stored_id)
+        stored = await self._store.load(stored_id, scope=scope)
         return Subject(stored.figure, stored.about.caption, clock, clock.ms)
 
     async def explain(self, subject: Subject, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:

@@ -4,8 +4,9 @@ A stored figure is one hash: the PNG exactly as engines get it, the figure's siz
 conversation loads it and sends it on; nothing is decoded or encoded as an image again. (What is left to do per turn is
 base64, 0.4 ms for a typical figure of 250 kB; kept in that form it would take a third more memory.)
 
-A stored figure's id (`stored_id`) is a hash of whose it is, of the pixels (`figure_id`) and of the caption: the same
-figure sent again with the same caption is the same stored figure.
+A stored figure's id (`stored_id`) is a hash of whose it is (`scope`), of the pixels (`figure_id`) and of the caption:
+the same figure sent again with the same caption is the same stored figure. It is there for its scope alone: to others
+who name it, it is unknown.
 
 Two bounds hold, both kept by the scripts below, atomically, whoever calls them from however many gateways:
 
@@ -76,10 +77,10 @@ class Kept:
     new: bool
 
 
-# KEYS: figure, used, sizes. ARGV: what figure keys begin with, stored_id, ttl_ms, …
+# KEYS: figure, used, sizes. ARGV: what figure keys begin with, stored_id, scope, ttl_ms, …
 # `used` sorts ids by when they were last used, `sizes` holds each one's bytes and, under 'total', their sum.
 _SHARED = """
-local prefix, id, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local prefix, id, scope, ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -93,6 +94,11 @@ local function drop(gone)
   redis.call('ZREM', KEYS[2], gone)
   return redis.call('UNLINK', prefix .. gone)
 end
+local function is_there()
+  local owner = redis.call('HGET', KEYS[1], 'scope')
+  if not owner then drop(id) end
+  return owner == scope
+end
 local function use()
   redis.call('PEXPIRE', KEYS[1], ttl_ms)
   redis.call('ZADD', KEYS[2], now_ms(), id)
@@ -104,12 +110,11 @@ end
 _KEEP = (
     _SHARED
     + """
-local bytes, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
-if redis.call('EXISTS', KEYS[1]) == 1 then
+local bytes, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+if is_there() then
   use()
   return {0, 0}
 end
-drop(id)
 local dropped = 0
 while true do
   local oldest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
@@ -121,7 +126,7 @@ while true do
   if oldest[2] + ttl_ms > now_ms() and total + bytes <= max_bytes then break end
   dropped = dropped + drop(oldest[1])
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], 'scope', scope, unpack(ARGV, 7))
 redis.call('HSET', KEYS[3], id, bytes)
 redis.call('HINCRBY', KEYS[3], 'total', bytes)
 use()
@@ -133,23 +138,27 @@ return {1, dropped}
 _LOAD = (
     _SHARED
     + """
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  drop(id)
-  return false
-end
+if not is_there() then return false end
 use()
-return redis.call('HMGET', KEYS[1], unpack(ARGV, 4))
+return redis.call('HMGET', KEYS[1], unpack(ARGV, 5))
 """
 )
 
 # Returns how many were there.
-_FORGET = _SHARED + "return drop(id)"
+_FORGET = (
+    _SHARED
+    + """
+if not is_there() then return 0 end
+return drop(id)
+"""
+)
 
 
 class FigureStore:
     """One per process; the Redis client is handed in and stays the caller's.
 
-    Every method takes at most `deadline_s` and raises FiguresUnavailable when Redis cannot be reached or refuses.
+    `scope` is whose figure it is, in every method. Each takes at most `deadline_s`, and raises FiguresUnavailable when
+    Redis cannot be reached or refuses.
     """
 
     def __init__(self, redis: Redis, key_prefix: str, *, ttl_s: float, max_bytes: int, deadline_s: float) -> None:
@@ -162,7 +171,7 @@ class FigureStore:
         self._forget = redis.register_script(_FORGET)
 
     async def keep(self, figure: OpenedFigure, caption: str, *, scope: str) -> Kept:
-        """Keeps a figure from now on, or for longer when it was kept already. `scope` says whose it is.
+        """Keeps a figure from now on, or for longer when it was kept already.
 
         Raises FigureRefused for a figure that is larger than all room there is.
         """
@@ -179,39 +188,40 @@ class FigureStore:
             words = f"The figure takes {kept_bytes} bytes to keep; there is room for {self._max_bytes}."
             raise FigureRefused(FigureError("image_too_large", words))
         entry = [part for pair in fields.items() for part in pair]
-        new, dropped = await self._run(self._keep, stored_id, kept_bytes, self._max_bytes, *entry)
+        new, dropped = await self._run(self._keep, stored_id, scope, kept_bytes, self._max_bytes, *entry)
         if dropped:
             log.warning("figures_dropped", count=dropped, why="the room for kept figures is used up")
         return Kept(stored_id, new == 1)
 
-    async def about(self, stored_id: str) -> FigureAbout:
+    async def about(self, stored_id: str, *, scope: str) -> FigureAbout:
         """What is known of a figure. Raises FigureUnknown."""
-        return _about(stored_id, await self._fields(stored_id, *_ABOUT))
+        return _about(stored_id, await self._fields(stored_id, scope, *_ABOUT))
 
-    async def load(self, stored_id: str) -> StoredFigure:
+    async def load(self, stored_id: str, *, scope: str) -> StoredFigure:
         """A figure with its image. Raises FigureUnknown."""
-        *known, png = await self._fields(stored_id, *_ABOUT, "png")
+        *known, png = await self._fields(stored_id, scope, *_ABOUT, "png")
         about = _about(stored_id, known)
         return StoredFigure(about, OpenedFigure(about.figure_id, about.width, about.height, png))
 
-    async def forget(self, stored_id: str) -> None:
+    async def forget(self, stored_id: str, *, scope: str) -> None:
         """Raises FigureUnknown."""
         _check(stored_id)
-        if not await self._run(self._forget, stored_id):
+        if not await self._run(self._forget, stored_id, scope):
             raise FigureUnknown(_NO_SUCH_FIGURE)
 
-    async def _fields(self, stored_id: str, *names: str) -> list[bytes]:
+    async def _fields(self, stored_id: str, scope: str, *names: str) -> list[bytes]:
         _check(stored_id)
-        found = await self._run(self._load, stored_id, *names)
+        found = await self._run(self._load, stored_id, scope, *names)
         if found is None:
             raise FigureUnknown(_NO_SUCH_FIGURE)
         values: list[bytes] = found
         return values
 
-    async def _run(self, script: AsyncScript, stored_id: str, *more: str | int | bytes) -> Any:
+    async def _run(self, script: AsyncScript, stored_id: str, scope: str, *more: str | int | bytes) -> Any:
         keys = [f"{self._prefix}{stored_id}", f"{self._prefix}used", f"{self._prefix}sizes"]
         try:
-            return await within(self._deadline_s, script(keys, [self._prefix, stored_id, self._ttl_ms, *more]))
+            call = script(keys, [self._prefix, stored_id, scope, self._ttl_ms, *more])
+            return await within(self._deadline_s, call)
         except (RedisError, TimeoutError) as error:
             log.warning("figures_unavailable", detail=f"{type(error).__name__}: {error}")
             raise FiguresUnavailable("Kept figures cannot be reached now. POST /v1/explain needs none.") from error

@@ -144,7 +144,7 @@ def figures_router(
     @router.get("/v1/figures/{id}", summary="What is known of a figure", responses={404: _UNKNOWN, 503: _OUT_OF_REACH})
     async def describe(stored_id: StoredId) -> KeptFigure:
         """Its size and caption, and its text as far as it is read. Asking counts as a use."""
-        about = await store.about(stored_id)
+        about = await store.about(stored_id, scope=ANYONE)
         return _described(about, await reader.progress(about.figure_id))
 
     @router.get(
@@ -161,7 +161,7 @@ def figures_router(
         },
     )
     async def image(stored_id: StoredId) -> Response:
-        stored = await store.load(stored_id)
+        stored = await store.load(stored_id, scope=ANYONE)
         return Response(stored.figure.png, media_type="image/png", headers=_IMAGE_HEADERS)
 
     @router.delete(
@@ -172,7 +172,7 @@ def figures_router(
     )
     async def forget(stored_id: StoredId) -> Response:
         """Forgets image and caption. The text that was read stays cached for its time, under the hash of the pixels."""
-        await store.forget(stored_id)
+        await store.forget(stored_id, scope=ANYONE)
         return Response(status_code=204)
 
     @talk.post(
@@ -198,7 +198,7 @@ def figures_router(
         ask = Ask(_turns(asked.messages, settings), asked.ocr, asked.max_tokens, asked.temperature)
         record = record_of(request.scope)
         record.facts["stored_id"] = stored_id
-        parts = explainer.explain(await explainer.stored(stored_id), ask, record)
+        parts = explainer.explain(await explainer.stored(stored_id, scope=ANYONE), ask, record)
         return await respond(parts, stream=asked.stream, record=record, settings=settings)
 
     router.include_router(talk)
