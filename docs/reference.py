@@ -12,7 +12,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings
 
-from ocr_worker.metrics import WorkerMetrics
+from ocr_worker.metrics import ParentMetrics, WorkerMetrics
 from ocr_worker.settings import WorkerSettings
 from service.metrics import Metrics
 from service.settings import GatewaySettings
@@ -25,6 +25,7 @@ def tables() -> dict[str, str]:
     gateway, worker = CollectorRegistry(), CollectorRegistry()
     Metrics(gateway)
     WorkerMetrics(worker)
+    ParentMetrics(worker)
     return {
         "gateway-settings": _settings(GatewaySettings),
         "ocr-worker-settings": _settings(WorkerSettings),

@@ -5,8 +5,10 @@ why reading runs in a thread beside the event loop. What happens when something 
 
     Redis is away             waits with growing pauses and goes on; results in hand are kept until they can be stored
     a figure cannot be read   answered `failed`, with a dead letter; its batch is read again one by one
-    this process dies         its leases run out and another worker takes its jobs over
+    this process dies         its leases run out, and others take its jobs over, one at a time: one of them may be what
+                              killed it, and must not take the others with it a second time
     a job was handed out      more than `max_deliveries` times: answered `failed`, with a dead letter, unread
+    this process is worn      it says so (`on_worn`) and works on until it is stopped
     nobody waits any more     answered `expired`, unread
     the engine hangs          `OcrEngineStuckError` ends `run`; the process must end, for its thread cannot be stopped
 
@@ -23,7 +25,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -36,8 +38,9 @@ from llava_graph.jobs import JOB_GRACE_MS, Keys, Outcome, Reply, WireError, Work
 from llava_graph.ocr import Line
 from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
-from ocr_worker.inbox import Delivery, Inbox, Load, Unreadable
+from ocr_worker.inbox import Delivery, Inbox, Load, Queue, Unreadable
 from ocr_worker.metrics import WorkerMetrics
+from ocr_worker.wear import Wear, WearReason, resident_bytes
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -54,11 +57,14 @@ class WorkerOptions:
     """How a worker behaves; `WorkerSettings` explains each value to operators."""
 
     batch_size: int = 4
+    batch_wait_s: float = 0.0
     job_timeout_s: float = 30.0
     lease_s: float = 10.0
     max_deliveries: int = 3
     result_ttl_s: float = 86_400.0
     failure_ttl_s: float = 300.0
+    recycle_jobs: int = 0
+    recycle_mib: int = 0
     block_s: float = 1.0
     """Longest wait for new jobs in one call, which is also how long a stop can take on an idle worker. Must stay below
     the Redis client's command timeout."""
@@ -72,6 +78,11 @@ class WorkerOptions:
     def sweep_s(self) -> float:
         """How often to look for jobs whose lease has run out."""
         return self.lease_s / 5
+
+    @property
+    def progress_s(self) -> float:
+        """The longest that the working loop may be at one thing. A worker that took longer is stuck."""
+        return self.job_timeout_s + self.block_s + _LONGEST_PAUSE_S + self.lease_s
 
 
 class Worker:
@@ -91,13 +102,26 @@ class Worker:
         metrics: WorkerMetrics,
         log: FilteringBoundLogger,
         options: WorkerOptions = WorkerOptions(),
+        pool: str = "",
+        processes: int = 1,
+        on_worn: Callable[[WearReason], None] | None = None,
     ) -> None:
-        """`consumer` must be new for each process: it names what Redis holds for this worker."""
+        """`consumer` must be new for each process: it names what Redis holds for this worker. `pool` and `processes`
+        are as in `WorkerRecord`. `on_worn` is called once, in the event loop, when the process should be replaced.
+        """
         self._engine = engine
         self._options = options
         self._metrics = metrics
         self._log = log.bind(consumer=consumer)
-        self._record = WorkerRecord(consumer, engine.revision, host, now_ms())
+        self._record = WorkerRecord(
+            consumer,
+            engine.revision,
+            host,
+            now_ms(),
+            pool=pool,
+            processes=processes,
+            progress_within_ms=round(options.progress_s * 1000),
+        )
         self._inbox = Inbox(
             redis,
             keys,
@@ -108,10 +132,15 @@ class Worker:
         )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ocr")
         self._in_hand: list[bytes] = []
+        self._ended_jobs = 0
+        self._wear = Wear(jobs=options.recycle_jobs, mib=options.recycle_mib)
+        self._on_worn = on_worn
+        self._progress_at_ms = now_ms()
         self._patient = True
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._announced = asyncio.Event()
+        metrics.engine.labels(engine.revision).set(1)
 
     def stop(self) -> None:
         """Asks `run` to finish the jobs in hand and return. For the event loop's thread; may be called twice."""
@@ -169,25 +198,43 @@ class Worker:
 
     async def _serve(self, *, burst: bool) -> None:
         """Takes and handles jobs for as long as Redis answers; returns when told to stop or, in a burst, when done."""
-        most = self._options.batch_size
         # A connection that broke may have swallowed jobs that Redis has booked on us.
-        while back := await self._inbox.take_back(most):
+        while back := await self._inbox.take_back():
             await self._handle(back)
         next_sweep = time.monotonic()
         while not self._stopping.is_set():
+            self._note_progress()
             if time.monotonic() >= next_sweep:
-                over = await self._inbox.take_over(most)
+                over = await self._inbox.take_over()
                 if over:  # there may be more: sweep again before taking new ones
                     self._metrics.taken_over.inc(len(over))
                     self._log.info("taken_over", jobs=len(over))
                     await self._handle(over)
                     continue
+                await self._inbox.bury()
                 next_sweep = time.monotonic() + self._options.sweep_s
-            new = await self._inbox.take(most, block_ms=None if burst else round(self._options.block_s * 1000))
+            new = await self._take_batch(burst=burst)
             if new:
                 await self._handle(new)
             elif burst:
                 return
+
+    async def _take_batch(self, *, burst: bool) -> list[Delivery | Unreadable]:
+        """New jobs, up to a batch of them, and no more than our share: what waits is for all workers."""
+        block_ms = None if burst else round(self._options.block_s * 1000)
+        taken = await self._inbox.take(1, block_ms=block_ms)
+        most = self._options.batch_size
+        if not taken or most == 1:
+            return taken
+        queue = await self._inbox.queue()
+        if share := min(queue.fair_share(), most - 1):
+            taken += await self._inbox.take(share, block_ms=None)
+        # Nobody else has work: whoever asks is alone, and waiting for company would only cost him time.
+        alone = queue.depth <= len(taken)
+        give_up_at = time.monotonic() + (0 if alone or burst else self._options.batch_wait_s)
+        while len(taken) < most and (left_s := give_up_at - time.monotonic()) > 0:
+            taken += await self._inbox.take(1, block_ms=max(round(left_s * 1000), 1))
+        return taken
 
     async def _handle(self, taken: Sequence[Delivery | Unreadable]) -> None:
         """Sees every entry to its end. From here on Redis may go away and come back without a job being lost."""
@@ -204,13 +251,14 @@ class Worker:
                 await self._handle_jobs(deliveries)
         finally:
             self._in_hand = []
+            self._look_at_wear()
 
     async def _handle_jobs(self, deliveries: Sequence[Delivery]) -> None:
         jobs = [delivery.job for delivery in deliveries]
         loads = await self._insist(self._inbox.load, jobs, self._engine.revision)
         to_read: list[tuple[Delivery, Pixels]] = []
         for delivery, load in zip(deliveries, loads, strict=True):
-            self._metrics.wait.observe(max(now_ms() - delivery.job.enqueued_at_ms, 0) / 1000)
+            self._metrics.wait.observe(max(load.now_ms - delivery.job.enqueued_at_ms, 0) / 1000)
             ended = self._ended_unread(delivery, load)
             if ended is not None:
                 await self._settle(delivery, ended)
@@ -232,7 +280,7 @@ class Worker:
             return _End(known, "known")
         if delivery.deliveries > self._options.max_deliveries:
             return _failed(delivery, f"poison: handed out {delivery.deliveries - 1} times and never finished")
-        if load.deadline_ms <= now_ms():
+        if load.deadline_ms <= load.now_ms:
             return _End(Reply(figure_id, Outcome.EXPIRED, reason="its deadline had passed"), "expired")
         if load.image is None:
             return _End(Reply(figure_id, Outcome.EXPIRED, reason="its image was gone"), "expired")
@@ -264,6 +312,7 @@ class Worker:
     async def _settle(self, delivery: Delivery, end: _End) -> None:
         settled = await self._insist(self._inbox.settle, delivery, end.reply, self._engine.revision, end.dead)
         self._in_hand.remove(delivery.entry_id)
+        self._ended_jobs += 1
         self._metrics.jobs.labels(end.label).inc()
         self._metrics.dead_letters.inc(end.dead)
         job = delivery.job
@@ -280,7 +329,6 @@ class Worker:
             told=settled.told,
             lines=len(end.reply.lines),
             run_ms=round(end.reply.run_ms, 1),
-            age_ms=now_ms() - job.enqueued_at_ms,
         )
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -291,6 +339,8 @@ class Worker:
                 return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         except TimeoutError as error:
             raise OcrEngineStuckError(f"no answer within {self._options.job_timeout_s} s") from error
+        finally:
+            self._note_progress()
 
     async def _insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Repeats a call until Redis answers. All calls it is used for are safe to repeat.
@@ -318,19 +368,40 @@ class Worker:
     async def _rest(self, pause_s: float) -> None:
         """Up to `pause_s`, less for some, so that workers do not come back all at once; a stop ends it."""
         await _wait(self._stopping, pause_s * random.uniform(0.5, 1.0))
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        self._progress_at_ms = now_ms()
+
+    def _look_at_wear(self) -> None:
+        resident = resident_bytes()
+        self._metrics.resident.set(resident)
+        reason = self._wear.reason(jobs=self._ended_jobs, resident=resident)
+        if reason and self._on_worn:
+            self._log.info("worn", reason=reason, jobs=self._ended_jobs, resident_bytes=resident)
+            self._on_worn(reason)
+            self._on_worn = None
 
     async def _live(self) -> None:
         """Says that this worker lives and renews the leases of the jobs in hand, until the working loop has ended."""
         while not self._ended.is_set():
             try:
-                depth = await self._inbox.announce(self._record, first=not self._announced.is_set())
+                if not self._announced.is_set():
+                    await self._inbox.open()  # the working loop may not have come so far
+                record = replace(self._record, progress_at_ms=self._progress_at_ms)
+                queue = await self._inbox.announce(record, first=not self._announced.is_set())
                 await self._inbox.renew(self._in_hand)
             except RedisError:  # the working loop says so in the log
                 self._metrics.redis_errors.inc()
             else:
-                self._metrics.depth.set(depth)
+                self._show(queue)
                 self._announced.set()
             await _wait(self._ended, self._options.renew_s)
+
+    def _show(self, queue: Queue) -> None:
+        self._metrics.depth.set(queue.depth)
+        self._metrics.oldest_age.set(queue.oldest_age_s)
+        self._metrics.resident.set(resident_bytes())
 
 
 @dataclass(frozen=True, slots=True)

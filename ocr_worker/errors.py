@@ -2,7 +2,8 @@
 
 OcrWorkerError
   ├─ OcrEngineError       the engine refused or failed on an image: the job is answered `failed`, the worker goes on
-  └─ OcrEngineStuckError  the engine did not come back in time: only the end of the process ends its thread
+  ├─ OcrEngineStuckError  the engine did not come back in time: only the end of the process ends its thread
+  └─ WorkerProcessError   no worker process can be brought up: the parent ends
 """
 
 from __future__ import annotations
@@ -18,3 +19,7 @@ class OcrEngineError(OcrWorkerError):
 
 class OcrEngineStuckError(OcrWorkerError):
     """An engine has been at one batch for longer than the job timeout."""
+
+
+class WorkerProcessError(OcrWorkerError):
+    """The first worker process died before it was ready. Its log says why."""

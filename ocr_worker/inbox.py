@@ -2,7 +2,11 @@
 
 The gateway's side, the keys and the wire format are in `llava_graph.jobs`. A worker holds a job by a lease: the entry's
 idle time in the consumer group, which `renew` sets back while the worker lives. A job whose lease has run out belongs
-to whoever claims it first, so a dead worker's jobs wait for one lease and no longer, however long a job may take.
+to whoever claims it first, so a dead worker's jobs wait for one lease and no longer, however long a job may take; and
+not even so long where somebody who knows that the worker is dead says so (`surrender`).
+
+Jobs that were handed out before are handed out one at a time. One of them may have killed the worker that held them
+all; from then on it can harm nobody but itself.
 
 Every method raises `redis.exceptions.RedisError` when Redis cannot be reached or refuses. This module knows no OCR.
 """
@@ -59,6 +63,8 @@ class Load:
     """The latest of all askers."""
     known: bytes | None
     """A `Reply` that is stored already: another worker finished the figure meanwhile."""
+    now_ms: int
+    """Redis's clock, by which the job's times are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,24 @@ class Settled:
     """False when somebody else had settled the job before."""
     told: int
     """Gateways that were waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How things stand for all workers."""
+
+    depth: int
+    """Jobs waiting and in hand."""
+    in_hand: int
+    """Jobs that workers hold, dead ones included."""
+    oldest_age_s: float
+    """Since the submission of the oldest job that has not ended; 0 without jobs."""
+    workers: int
+    """Worker processes, ourselves included."""
+
+    def fair_share(self) -> int:
+        """Of the jobs that nobody holds, those that one worker may take without leaving another idle."""
+        return -(-max(self.depth - self.in_hand, 0) // max(self.workers, 1))
 
 
 class Inbox:
@@ -84,6 +108,7 @@ class Inbox:
         self._settle = redis.register_script(SETTLE)
         self._renew = redis.register_script(_RENEW)
         self._leave = redis.register_script(_LEAVE)
+        self._bury = redis.register_script(_BURY)
 
     async def open(self) -> None:
         """Makes stream and group where they are missing: at first start, and after Redis has lost its data."""
@@ -97,17 +122,33 @@ class Inbox:
         """New jobs, at most `most`; waits up to `block_ms` for the first, None does not wait."""
         return self._first_deliveries(await self._read(">", most, block_ms))
 
-    async def take_back(self, most: int) -> list[Delivery | Unreadable]:
-        """Jobs that Redis holds for this consumer: handed out on a connection that broke before they arrived here."""
-        return await self._counted(_entries(await self._read("0", most, None)))
+    async def take_back(self) -> list[Delivery | Unreadable]:
+        """A job that Redis holds for this consumer, because the connection that handed it out broke; none is empty."""
+        return await self._counted(_entries(await self._read("0", 1, None)))
 
-    async def take_over(self, most: int) -> list[Delivery | Unreadable]:
-        """Jobs whose lease has run out, whoever held them."""
-        _cursor, entries, *_ = await self._redis.xautoclaim(
-            self._keys.jobs, GROUP, self._consumer, self._lease_ms, "0-0", count=most
-        )
-        # Redis 6 gives an empty place for an entry that somebody deleted by hand; `take_back` gets its id.
-        return await self._counted([entry for entry in entries if entry[0] is not None])
+    async def take_over(self) -> list[Delivery | Unreadable]:
+        """A job whose lease has run out, whoever held it; none is empty."""
+        # Not XAUTOCLAIM: it looks at ten entries and hands back a cursor, this looks through all of them at once.
+        idle: Any = await self._redis.xpending_range(self._keys.jobs, GROUP, "-", "+", 1, idle=self._lease_ms)
+        if not idle:
+            return []
+        entry_id: bytes = idle[0]["message_id"]
+        claimed: Any = await self._redis.xclaim(self._keys.jobs, GROUP, self._consumer, self._lease_ms, [entry_id])
+        if claimed == [(None, None)]:  # deleted by hand; Redis 6 books it on us all the same
+            return [Unreadable(entry_id, _DELETED)]
+        return await self._counted(claimed)
+
+    async def queue(self) -> Queue:
+        """How things stand, in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        self._ask_queue(pipeline)
+        return _queue(await pipeline.execute())
+
+    async def bury(self) -> int:
+        """Takes workers that gave no sign for a lease off the list, and those that hold no jobs any more out of the
+        group; returns how many left the group."""
+        keys = self._keys
+        return int(await self._bury(keys=[keys.jobs, keys.workers], args=[GROUP, keys.worker(""), self._lease_ms]))
 
     async def renew(self, entry_ids: Sequence[bytes]) -> None:
         """Starts the leases of these entries anew; those that were taken over meanwhile stay with their new holder."""
@@ -120,11 +161,13 @@ class Inbox:
         for job in jobs:
             pipeline.mget(self._keys.image(job.figure_id), self._keys.result(engine, job.figure_id))
             pipeline.hget(self._keys.pending(job.figure_id), "deadline_ms")
-        answers: Any = await pipeline.execute()
-        loads = []
-        for job, (image, known), latest in zip(jobs, answers[0::2], answers[1::2], strict=True):
-            loads.append(Load(image, max(job.deadline_ms, int(latest or 0)), known))
-        return loads
+        pipeline.time()
+        *answers, (seconds, microseconds) = await pipeline.execute()
+        now = seconds * 1000 + microseconds // 1000
+        return [
+            Load(image, max(job.deadline_ms, int(latest or 0)), known, now)
+            for job, (image, known), latest in zip(jobs, answers[0::2], answers[1::2], strict=True)
+        ]
 
     async def settle(self, delivery: Delivery, reply: Reply, engine: str, dead: bool) -> Settled:
         """Ends a job: keeps the reply, tells those who wait, and only then acknowledges. All or nothing.
@@ -172,8 +215,8 @@ class Inbox:
         pipeline.xdel(self._keys.jobs, entry.entry_id)
         await pipeline.execute()
 
-    async def announce(self, record: WorkerRecord, *, first: bool) -> int:
-        """Says that this worker lives, for one lease; returns the queue depth.
+    async def announce(self, record: WorkerRecord, *, first: bool) -> Queue:
+        """Says that this worker lives, for one lease; returns how things stand.
 
         The first time its engine becomes the one whose cached results are served; later only where there is none (Redis
         lost its data), so that in an upgrade the old workers do not take the place of the new.
@@ -182,9 +225,8 @@ class Inbox:
         pipeline.set(self._keys.worker(record.consumer), record.to_json(), px=self._lease_ms)
         pipeline.sadd(self._keys.workers, record.consumer)
         pipeline.set(self._keys.engine, record.engine, nx=not first)
-        pipeline.xlen(self._keys.jobs)
-        answers: Any = await pipeline.execute()
-        return int(answers[-1])
+        self._ask_queue(pipeline)
+        return _queue((await pipeline.execute())[3:])
 
     async def leave(self) -> None:
         """Takes this consumer off the list of workers, and out of the group unless Redis still holds jobs for it."""
@@ -195,6 +237,13 @@ class Inbox:
     async def _read(self, start: str, most: int, block_ms: int | None) -> Any:
         return await self._redis.xreadgroup(GROUP, self._consumer, {self._keys.jobs: start}, count=most, block=block_ms)
 
+    def _ask_queue(self, pipeline: Any) -> None:
+        pipeline.xlen(self._keys.jobs)
+        pipeline.xpending(self._keys.jobs, GROUP)
+        pipeline.xrange(self._keys.jobs, count=1)
+        pipeline.time()
+        pipeline.scard(self._keys.workers)
+
     def _first_deliveries(self, answer: Any) -> list[Delivery | Unreadable]:
         return [_delivery(entry_id, fields, 1) for entry_id, fields in _entries(answer)]
 
@@ -203,7 +252,7 @@ class Inbox:
         if not entries:
             return []
         pipeline = self._redis.pipeline(transaction=False)
-        for entry_id, _ in entries:
+        for entry_id, _fields in entries:
             pipeline.xpending_range(self._keys.jobs, GROUP, entry_id, entry_id, 1)
         answers: Any = await pipeline.execute()
         return [
@@ -238,6 +287,59 @@ end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 """
 
+# KEYS: jobs, workers. ARGV: group, what liveness keys begin with, lease_ms.
+# A worker that was buried alive comes back by itself: its next sign puts it on the list, its next read into the group.
+_BURY = """
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  if redis.call('EXISTS', ARGV[2] .. name) == 0 then redis.call('SREM', KEYS[2], name) end
+end
+local left = 0
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local name, pending, idle_ms = consumer[2], consumer[4], consumer[6]
+  if pending == 0 and idle_ms > tonumber(ARGV[3]) and redis.call('EXISTS', ARGV[2] .. name) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)
+    left = left + 1
+  end
+end
+return left
+"""
+
+# Lets the leases of a dead worker run out now: IDLE sets the idle time, JUSTID leaves the delivery count alone.
+# KEYS: jobs, workers, liveness. ARGV: group, consumer, most jobs, idle_ms.
+_SURRENDER = """
+redis.call('DEL', KEYS[3])
+redis.call('SREM', KEYS[2], ARGV[2])
+local held = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])
+for _, entry in ipairs(held) do
+  redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry[1], 'IDLE', ARGV[4], 'JUSTID')
+end
+if #held == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2]) end
+return #held
+"""
+
+_MOST_IN_HAND = 1_000
+_LONG_AGO_MS = 86_400_000  # longer than any lease
+_DELETED = "the entry was deleted from the stream while it was pending"
+
+
+async def surrender(redis: Redis, keys: Keys, consumer: str) -> int:
+    """Says for a worker that is known to be dead that it is, and gives its jobs free; returns how many it held.
+
+    Only for who has seen its process end. Raises RedisError.
+    """
+    return int(
+        await redis.register_script(_SURRENDER)(
+            keys=[keys.jobs, keys.workers, keys.worker(consumer)],
+            args=[GROUP, consumer, _MOST_IN_HAND, _LONG_AGO_MS],
+        )
+    )
+
+
+def _queue(answers: Sequence[Any]) -> Queue:
+    depth, pending, first, (seconds, microseconds), workers = answers
+    age_ms = seconds * 1000 + microseconds // 1000 - int(first[0][0].split(b"-")[0]) if first else 0
+    return Queue(int(depth), int(pending["pending"]), max(age_ms, 0) / 1000, int(workers))
+
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
     """The entries in an answer to XREADGROUP on one stream."""
@@ -246,7 +348,7 @@ def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
 
 def _delivery(entry_id: bytes, fields: dict[bytes, bytes] | None, deliveries: int) -> Delivery | Unreadable:
     if not fields:
-        return Unreadable(entry_id, "the entry was deleted from the stream while it was pending")
+        return Unreadable(entry_id, _DELETED)
     try:
         return Delivery(entry_id, Job.from_fields(fields), deliveries)
     except WireError as error:

@@ -17,7 +17,7 @@ from ocr_worker.consumer import WorkerOptions
 
 
 class WorkerSettings(BaseSettings):
-    """Every value of one worker process. The descriptions are the documentation."""
+    """Every value of a parent and its worker processes. The descriptions are the documentation."""
 
     model_config = SettingsConfigDict(env_prefix="LLAVA_GRAPH_", frozen=True, extra="ignore")
 
@@ -30,10 +30,21 @@ class WorkerSettings(BaseSettings):
     ocr_engine: Literal["rapid"] = Field(
         default="rapid", description="OCR library: rapid (PP-OCRv6 by RapidOCR on OpenVINO)"
     )
+    ocr_processes: int = Field(
+        default=1, ge=1, le=256, description="Worker processes under one parent, each with an engine of its own"
+    )
     ocr_threads: int = Field(
-        default=0, ge=0, description="CPU threads for inference; 0 takes the cores that the process has"
+        default=0,
+        ge=0,
+        description="CPU threads for inference in each process; 0 shares the cores given among the processes",
     )
     ocr_batch_size: int = Field(default=4, ge=1, le=64, description="Figures read in one go, when as many wait")
+    ocr_batch_wait_ms: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="How long a batch that is not full waits for more; one that is alone in the queue never does",
+    )
     ocr_job_timeout_s: float = Field(
         default=30.0,
         gt=0,
@@ -43,13 +54,27 @@ class WorkerSettings(BaseSettings):
         default=10.0, gt=0, description="A worker that gave no sign for so long is dead, and its jobs go to others"
     )
     ocr_max_deliveries: int = Field(
-        default=3, ge=1, description="A job handed out so often and never finished becomes a dead letter"
+        default=3,
+        # Once, a job may be lost with a batch that another job in it brought down.
+        ge=2,
+        description="A job handed out so often and never finished becomes a dead letter",
     )
     ocr_result_ttl_s: float = Field(
         default=86_400.0, ge=1, description="How long the text of a figure stays in the cache"
     )
     ocr_failure_ttl_s: float = Field(
         default=300.0, ge=1, description="How long a figure that could not be read is not tried again"
+    )
+    ocr_recycle_jobs: int = Field(
+        default=5000, ge=0, description="Jobs after which a process is replaced by a fresh one; 0 is never"
+    )
+    ocr_recycle_mib: int = Field(
+        default=2048,
+        ge=0,
+        description="Resident memory in MiB past which a process is replaced by a fresh one; 0 is never",
+    )
+    ocr_drain_s: float = Field(
+        default=15.0, gt=0, description="How long processes may finish the jobs in hand after SIGTERM"
     )
     ocr_metrics_host: str = Field(default="127.0.0.1", description="Address of the Prometheus metrics")
     ocr_metrics_port: int = Field(
@@ -61,18 +86,27 @@ class WorkerSettings(BaseSettings):
 
     @property
     def threads(self) -> int:
-        return self.ocr_threads or cores_given()
+        """CPU threads of one process."""
+        return self.ocr_threads or max(cores_given() // self.ocr_processes, 1)
 
     @property
     def options(self) -> WorkerOptions:
         return WorkerOptions(
             batch_size=self.ocr_batch_size,
+            batch_wait_s=self.ocr_batch_wait_ms / 1000,
             job_timeout_s=self.ocr_job_timeout_s,
             lease_s=self.ocr_lease_s,
             max_deliveries=self.ocr_max_deliveries,
             result_ttl_s=self.ocr_result_ttl_s,
             failure_ttl_s=self.ocr_failure_ttl_s,
+            recycle_jobs=self.ocr_recycle_jobs,
+            recycle_mib=self.ocr_recycle_mib,
         )
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables from which another process reads the same settings."""
+        prefix = self.model_config.get("env_prefix", "")
+        return {f"{prefix}{name.upper()}": str(value) for name, value in self.model_dump().items()}
 
     def for_log(self) -> dict[str, object]:
         """All values, with the password in the Redis URL masked."""
