@@ -14,7 +14,7 @@ from service.explain import Ask, Explainer
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, respond
-from service.routes.uploads import Caption, Image, check_caption, form_limits, multipart_with_caption
+from service.routes.uploads import Caption, Image, checked, form_limits, multipart_with_caption
 from service.settings import GatewaySettings
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -50,7 +50,7 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         stream: Annotated[bool, Form(description="Events as they come, or one JSON object at the end")] = True,
     ) -> Response:
         """Reads the text in the figure, puts it and the caption into the model's context, and streams the answer."""
-        check_caption(caption, settings)
+        caption = checked(caption, settings)
         if question is not None and len(question) > settings.max_question_chars:
             raise QuestionTooLong(f"{len(question)} characters; at most {settings.max_question_chars} are accepted.")
         ask = Ask([Turn("user", question or DEFAULT_QUESTION)], ocr, max_tokens, temperature)

@@ -32,7 +32,7 @@ from service.ocr_client import OcrClient, Reading, ReadingState
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, respond
-from service.routes.uploads import Caption, Image, check_caption, form_limits, multipart_with_caption
+from service.routes.uploads import Caption, Image, checked, form_limits, multipart_with_caption
 from service.settings import GatewaySettings
 
 _IMAGE_HEADERS = {"Cache-Control": "private, max-age=3600, immutable"}
@@ -128,7 +128,7 @@ def figures_router(
 
         The same figure with the same caption gets the same id. It is kept for a time after its last use, and no longer
         than there is room: those used longest ago go first."""
-        check_caption(caption, settings)
+        caption = checked(caption, settings)
         record = record_of(request.scope)
         figure = await opener.open(await image.read())
         kept = await store.keep(figure, caption, scope=ANYONE)

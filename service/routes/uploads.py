@@ -34,6 +34,9 @@ async def multipart_with_caption(request: Request) -> None:
         raise FieldsInvalid("caption: the field is missing; it may be empty.", missing)
 
 
-def check_caption(caption: str, settings: GatewaySettings) -> None:
+def checked(caption: str, settings: GatewaySettings) -> str:
+    """The caption as it can be stored and sent on. Raises CaptionTooLong."""
     if len(caption) > settings.max_caption_chars:
         raise CaptionTooLong(f"{len(caption)} characters; at most {settings.max_caption_chars} are accepted.")
+    # In some charsets (UTF-7) a field can spell half a character, a lone surrogate, which nothing could encode again.
+    return caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

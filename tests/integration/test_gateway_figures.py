@@ -125,6 +125,14 @@ async def test_what_explain_refuses_is_not_kept(
     assert await redis.keys("*") == []
 
 
+async def test_half_a_character_in_a_caption_does_no_harm(service: Gateway) -> None:
+    fields = b'--x\r\nContent-Disposition: form-data; name="caption"\r\n\r\nA+2AA-B\r\n'
+    fields += b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + png() + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
+    response = await service.http.post("/v1/figures", content=fields, headers=headers)
+    assert (response.status_code, response.json()["caption"]) == (201, "A\ufffdB")
+
+
 async def test_missing_fields_and_other_bodies_are_refused(service: Gateway) -> None:
     image, caption = {"image": ("figure.png", png())}, {"caption": (None, "")}
     assert problem(await service.http.post("/v1/figures", files=image)) == (422, "fields_invalid")
