@@ -16,6 +16,8 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 VLLM_ENVIRONMENT := tests/vllm/environment
 
+PAGE_STAMP := $(VENV)/.installed-page-tests
+
 # Overridden with PYTHON=…; otherwise the first that really starts, is new enough and can make environments.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
@@ -23,7 +25,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-vllm lint format docs clean
+.PHONY: help setup demo up test test-page test-vllm lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -47,6 +49,14 @@ ifeq ($(ARGS),)
 else
 	$(BIN)/pytest $(ARGS)
 endif
+
+# The browser is the system's. Where it is missing, root on Debian has it installed; anybody else is told what to do.
+test-page: $(PAGE_STAMP) ## Run the page's tests in Chromium
+	@if ! command -v chromium chromium-browser google-chrome > /dev/null; then \
+		if [[ $$(id -u) != 0 ]] || ! command -v apt-get > /dev/null; then \
+			echo "No Chromium was found on the PATH. Install one (Debian: apt-get install chromium), then try again." >&2; exit 1; fi; \
+		apt-get update && apt-get install --yes --no-install-recommends chromium; fi
+	$(BIN)/pytest tests/page $(ARGS)
 
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
@@ -72,6 +82,10 @@ $(STAMP): pyproject.toml
 		echo "No Python 3.11 or newer with venv was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(PAGE_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[page-tests]'
 	touch $@
 
 $(VLLM_STAMP): $(VLLM_ENVIRONMENT)/requirements.txt $(VLLM_ENVIRONMENT)/torchvision_on_cpu.py $(VLLM_ENVIRONMENT)/torchvision_on_cpu.pth

@@ -33,6 +33,7 @@ from service.record import record_of
 from service.routes.explain import explain_router
 from service.routes.figures import figures_router
 from service.routes.operations import operations_router
+from service.routes.page import page_router
 from service.settings import GatewaySettings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -95,6 +96,7 @@ def create_app(
     )
     app.include_router(explain_router(explainer, manifest, settings))
     app.include_router(figures_router(explainer, opener, store, reader, manifest, settings))
+    app.include_router(page_router(settings.examples_dir))
     app.include_router(
         operations_router(
             metrics.registry, partial(readiness, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s)

@@ -22,6 +22,9 @@ class GatewaySettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one")
     model_dir: Path = Field(default=Path("model_repo/llava-graph-tiny"), description="Folder of the model's manifest")
+    examples_dir: Path = Field(
+        default=Path("examples"), description="Folder of the figures that the page offers to try; may be missing"
+    )
     engine_url: str = Field(
         default="http://127.0.0.1:8001",
         description="Base URL of the engine, without /v1: an OpenAI chat completions server",

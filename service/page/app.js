@@ -1,0 +1,346 @@
+// The page's story: a figure is chosen, explained, asked about. Every text that comes from the service, the model or a
+// file goes in as text, never as markup; the Content-Security-Policy holds the page to that.
+
+import { Conversation, EXPLAIN } from "./conversation.js";
+import { FigureView } from "./figure-view.js";
+import { Gateway, Refusal } from "./gateway.js";
+import { Spotlight } from "./spotlight.js";
+import { Tip } from "./tip.js";
+import { TurnView } from "./turn-view.js";
+import { count, problemWords } from "./words.js";
+
+const COPIED_MS = 2000;
+
+const $ = (id) => document.getElementById(id);
+const gateway = new Gateway();
+const spotlight = new Spotlight();
+const tip = new Tip($("tip"));
+const figureView = new FigureView(
+  {
+    chooser: $("chooser"),
+    frame: $("frame"),
+    image: $("image"),
+    boxes: $("boxes"),
+    noPreview: $("no-preview"),
+    stageBar: $("stage-bar"),
+    showBoxes: $("show-boxes"),
+    showBoxesLabel: $("show-boxes-label"),
+    reading: $("reading"),
+    readingTitle: $("reading-title"),
+    list: $("lines"),
+  },
+  spotlight,
+  tip,
+  (line) => [...turnViews].reverse().some((view) => view.goTo(line)),
+);
+
+spotlight.addEventListener("change", () => turnViews.forEach((view) => view.light(spotlight.line)));
+
+let file = null;
+let conversation = null;
+let turnViews = [];
+let running = null; // AbortController of the answer that is coming
+
+// A figure is chosen.
+
+function choose(chosen, caption = null) {
+  if (file || caption !== null) $("caption").value = caption ?? "";
+  file = chosen;
+  endConversation();
+  figureView.show(chosen, chosen.name ? `The figure ${chosen.name}` : "The figure");
+  $("wanting").textContent = "";
+}
+
+function endConversation() {
+  running?.abort();
+  conversation = null;
+  turnViews = [];
+  $("turns").replaceChildren();
+  $("ask").hidden = $("keep-actions").hidden = true;
+  $("intro").hidden = false;
+}
+
+function chooseByHand(chosen) {
+  if (!chosen) return;
+  choose(chosen);
+  $("caption").focus();
+}
+
+$("file").addEventListener("change", () => {
+  chooseByHand($("file").files[0]);
+  $("file").value = ""; // so that choosing the same file again counts as a choice
+});
+
+document.addEventListener("paste", (event) => {
+  const [pasted] = event.clipboardData.files;
+  if (!pasted) return;
+  event.preventDefault();
+  chooseByHand(pasted);
+});
+
+document.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  $("drop-veil").hidden = false;
+});
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) $("drop-veil").hidden = true;
+});
+document.addEventListener("drop", (event) => {
+  $("drop-veil").hidden = true;
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  chooseByHand(event.dataTransfer.files[0]);
+});
+
+// It is explained, and asked about.
+
+$("compose").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!file) {
+    $("wanting").textContent = "Choose a figure first.";
+    $("file").focus();
+    return;
+  }
+  explain();
+});
+
+function explain() {
+  endConversation();
+  const context = new FormData($("compose")).get("context");
+  conversation = new Conversation(file, $("caption").value.trim(), context);
+  figureView.lines({ width: 1, height: 1 }, []);
+  $("intro").hidden = true;
+  $("examples").open = false;
+  ask(EXPLAIN);
+  $("talk").scrollIntoView({ block: "nearest" });
+}
+
+$("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const question = $("question").value.trim();
+  if (!question || running) return;
+  $("question").value = "";
+  ask(question);
+});
+
+$("question").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("ask").requestSubmit();
+});
+
+$("stop").addEventListener("click", () => running?.abort());
+
+function ask(question) {
+  const about = conversation;
+  const turn = about.ask(question);
+  const view = new TurnView($("turn-template"), question, {
+    spotlight,
+    tip,
+    onLink: (line) => figureView.goTo(line),
+    onAgain: () => answer(about, turn, view),
+    onCopy: (button) => copy(turn.text, button),
+  });
+  turnViews.push(view);
+  $("turns").append(view.element);
+  answer(about, turn, view);
+  view.element.scrollIntoView({ block: "nearest" });
+}
+
+async function answer(about, turn, view) {
+  running?.abort();
+  const abort = new AbortController();
+  running = abort;
+  showRunning();
+  turn.begin();
+  view.begin();
+  try {
+    for await (const event of answered(about, turn, view, abort.signal)) {
+      turn.take(event);
+      show(event, turn, view);
+    }
+    view.finish(turn, about.context);
+    announce(`The answer is complete. ${turn.text}`);
+  } catch (error) {
+    settle(error, about, turn, view, abort.signal);
+  } finally {
+    if (running === abort) {
+      running = null;
+      showRunning();
+    }
+  }
+}
+
+/** The events of a turn's answer. A figure that the service no longer keeps is sent again, once. */
+async function* answered(about, turn, view, signal) {
+  for (const isLastTry of [false, true]) {
+    try {
+      await keep(about, view, signal);
+      yield* gateway.chat(
+        about.kept.id,
+        { messages: about.messagesFor(turn), ocr: about.usesOcr ? "auto" : "off" },
+        signal,
+      );
+      return;
+    } catch (error) {
+      if (error.code !== "figure_unknown" || isLastTry) throw error;
+      about.kept = null;
+    }
+  }
+}
+
+async function keep(about, view, signal) {
+  if (!about.kept) {
+    view.progress("Sending the figure…");
+    about.kept = await gateway.keep(about.file, about.usesCaption ? about.caption : "", signal);
+    if (!figureView.hasPixels(about.kept)) {
+      figureView.show(await gateway.image(about.kept.id, signal), $("image").alt);
+    }
+  }
+  view.progress(about.usesOcr ? "Reading the text in the figure…" : "Waiting for the model…");
+}
+
+function show({ name, data }, turn, view) {
+  if (name === "delta") view.write(data.text);
+  if (name !== "ocr") return;
+  if (data.lines.length) figureView.lines(turn.figure, data.lines);
+  const read = data.lines.length ? `${count(data.lines.length, "line")} of text read. ` : "";
+  view.progress(`${read}Waiting for the model…`);
+  announce(`${read}The answer is being written.`);
+}
+
+function settle(error, about, turn, view, signal) {
+  if (signal.aborted) {
+    turn.state = "stopped";
+    view.stop(turn);
+    announce("Stopped.");
+  } else if (error instanceof Refusal) {
+    turn.state = "failed";
+    turn.problem = error;
+    view.fail(error);
+    announce(problemWords(error).what);
+    if (error.code === "unauthorized") askForKey(() => answer(about, turn, view));
+  } else {
+    throw error;
+  }
+}
+
+function showRunning() {
+  const wasOnStop = document.activeElement === $("stop");
+  $("ask").hidden = $("keep-actions").hidden = conversation === null;
+  $("stop").hidden = running === null;
+  $("ask-button").hidden = running !== null;
+  if (wasOnStop) $("question").focus(); // what is hidden loses the focus to nowhere
+}
+
+/** To those who listen to the page: what has happened, and an answer once it is whole, not token by token. */
+function announce(words) {
+  $("announcer").textContent = words;
+}
+
+// What can be taken away.
+
+async function copy(text, button) {
+  const label = button.textContent;
+  button.textContent = (await toClipboard(text)) ? "Copied" : "Could not copy";
+  announce(button.textContent);
+  setTimeout(() => (button.textContent = label), COPIED_MS);
+}
+
+async function toClipboard(text) {
+  // Browsers give the clipboard only to https and localhost; elsewhere the old way still works.
+  if (navigator.clipboard) {
+    return navigator.clipboard.writeText(text).then(
+      () => true,
+      () => false,
+    );
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  return isCopied;
+}
+
+$("download").addEventListener("click", () => {
+  const record = new Blob([JSON.stringify(conversation.record(), null, 2)], { type: "application/json" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(record);
+  link.download = `${(conversation.file.name || "figure").replace(/\.[^.]*$/, "")}-explained.json`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+});
+
+// A key, where the service asks for one.
+
+function askForKey(goOn) {
+  const dialog = $("key-dialog");
+  $("key").value = "";
+  $("key-form").onsubmit = (event) => {
+    event.preventDefault();
+    gateway.key = $("key").value.trim();
+    dialog.close();
+    goOn();
+  };
+  $("key-cancel").onclick = () => dialog.close();
+  dialog.showModal();
+}
+
+// Examples, and how the service stands.
+
+async function offerExamples() {
+  const examples = await gateway.examples().catch(orElse([]));
+  $("examples").hidden = examples.length === 0;
+  $("example-list").replaceChildren(...examples.map(exampleItem));
+}
+
+function exampleItem({ image, caption }) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  const picture = document.createElement("img");
+  const words = document.createElement("span");
+  button.type = "button";
+  picture.src = image;
+  picture.alt = "";
+  words.textContent = caption;
+  button.append(picture, words);
+  button.addEventListener("click", async () => {
+    const example = await gateway.exampleImage(image).catch(orElse(null));
+    if (example === null) {
+      $("wanting").textContent = "The example could not be fetched.";
+      return;
+    }
+    choose(example, caption);
+    explain();
+    $("talk").focus({ preventScroll: true });
+  });
+  item.append(button);
+  return item;
+}
+
+async function showService() {
+  const { status, engine } = await gateway.readiness().catch(orElse({ status: "unreachable" }));
+  const words = {
+    ready: engine?.model,
+    degraded: `${engine?.model} · the text in figures is not being read at the moment`,
+    unavailable: "The model is not running",
+    unreachable: "The service cannot be reached",
+  };
+  $("service").className = `service ${status}`;
+  $("service-words").textContent = words[status] ?? status;
+  $("service").hidden = false;
+}
+
+/** For what the page can do without: a Refusal becomes `value`. */
+function orElse(value) {
+  return (error) => {
+    if (error instanceof Refusal) return value;
+    throw error;
+  };
+}
+
+offerExamples();
+showService();
