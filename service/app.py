@@ -73,6 +73,7 @@ def create_app(
     store = FigureStore(
         redis,
         settings.key_prefix,
+        metrics,
         ttl_s=settings.figure_ttl_s,
         max_bytes=settings.figure_store_bytes,
         deadline_s=settings.redis_deadline_s,

@@ -36,6 +36,7 @@ from llava_graph.figure import FigureError
 from service.deadline import within
 from service.errors import FigureRefused, FiguresUnavailable, FigureUnknown
 from service.figures import OpenedFigure
+from service.metrics import Metrics
 
 ANYONE = ""
 """Whose figures they are where nobody says who he is: everybody's who knows the id."""
@@ -161,7 +162,10 @@ class FigureStore:
     Redis cannot be reached or refuses.
     """
 
-    def __init__(self, redis: Redis, key_prefix: str, *, ttl_s: float, max_bytes: int, deadline_s: float) -> None:
+    def __init__(
+        self, redis: Redis, key_prefix: str, metrics: Metrics, *, ttl_s: float, max_bytes: int, deadline_s: float
+    ) -> None:
+        self._metrics = metrics
         self._prefix = f"{key_prefix}figures:{_VERSION}:"
         self._ttl_ms = int(ttl_s * 1000)
         self._max_bytes = max_bytes
@@ -189,8 +193,8 @@ class FigureStore:
             raise FigureRefused(FigureError("image_too_large", words))
         entry = [part for pair in fields.items() for part in pair]
         new, dropped = await self._run(self._keep, stored_id, scope, kept_bytes, self._max_bytes, *entry)
-        if dropped:
-            log.warning("figures_dropped", count=dropped, why="the room for kept figures is used up")
+        self._metrics.figures.labels("new" if new else "known").inc()
+        self._metrics.figures.labels("dropped").inc(dropped)
         return Kept(stored_id, new == 1)
 
     async def about(self, stored_id: str, *, scope: str) -> FigureAbout:

@@ -59,6 +59,13 @@ class Metrics:
             namespace=_NAMESPACE,
             registry=registry,
         )
+        self.figures = Counter(
+            "figures",
+            "Figures to keep: new, known (kept for longer), and those dropped to make room for new ones",
+            ("event",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
         self.ocr = Counter(
             "ocr",
             "Explanations by what came of the text in their figure: ok, cached, off, timeout, failed",

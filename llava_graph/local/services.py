@@ -40,7 +40,7 @@ def redis_service(addresses: Addresses, folder: RunFolder, max_memory_mib: int =
                 "appendonly no",
                 "daemonize no",
                 f"maxmemory {max_memory_mib}mb",
-                # Under pressure the oldest cached texts go, never the queue: a stream has no TTL.
+                # Under pressure cached texts and kept figures go, never the queue: a stream has no TTL.
                 "maxmemory-policy volatile-lru",
             ]
         )

@@ -278,7 +278,10 @@ async def test_figures_used_longest_ago_make_room_for_new_ones(redis_url: str, e
         assert (await service.http.get(f"/v1/figures/{a['id']}")).status_code == 200
         d = await keep(service, png("d"))
         there = [(await service.http.get(f"/v1/figures/{figure['id']}")).status_code for figure in (a, b, c, d)]
+        await keep(service, png("d"))
+        counted = {event: service.metric("figures_total", event=event) for event in ("new", "known", "dropped")}
     assert there == [200, 404, 200, 200]
+    assert counted == {"new": 4, "known": 1, "dropped": 1}
 
 
 async def _bytes_of(service: Gateway, redis: Redis, image: bytes) -> int:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from service.errors import FigureUnknown
 from service.figure_store import FigureStore, stored_id_of
 from service.figures import OpenedFigure
+from service.metrics import Metrics
 
 FIGURE = OpenedFigure("ab" * 32, 640, 480, b"\x89PNG, as far as the store cares")
 
 
 @pytest.fixture
 def store(redis: Redis) -> FigureStore:
-    return FigureStore(redis, "lg:", ttl_s=100, max_bytes=100_000, deadline_s=5)
+    return _store(redis, "lg:")
+
+
+def _store(redis: Redis, prefix: str) -> FigureStore:
+    return FigureStore(redis, prefix, Metrics(CollectorRegistry()), ttl_s=100, max_bytes=100_000, deadline_s=5)
 
 
 def test_id_depends_on_whose_figure_it_is_on_its_pixels_and_on_its_caption() -> None:
@@ -48,7 +54,7 @@ async def test_figure_is_unknown_to_all_but_its_owner(store: FigureStore) -> Non
 
 
 async def test_prefix_keeps_two_installations_apart(redis: Redis, store: FigureStore) -> None:
-    other = FigureStore(redis, "other:", ttl_s=100, max_bytes=100_000, deadline_s=5)
+    other = _store(redis, "other:")
     kept = await store.keep(FIGURE, "A caption.", scope="me")
     with pytest.raises(FigureUnknown):
         await other.load(kept.stored_id, scope="me")
