@@ -30,6 +30,7 @@ from service.middleware import REQUEST_ID, BoundBody, HangUp, RecordRequests
 from service.ocr_client import OcrClient
 from service.openapi import DescribedApp
 from service.record import record_of
+from service.routes.chat import chat_router
 from service.routes.explain import explain_router
 from service.routes.figures import figures_router
 from service.routes.operations import operations_router
@@ -96,7 +97,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(explain_router(explainer, manifest, settings))
-    app.include_router(figures_router(explainer, opener, store, reader, manifest, settings))
+    app.include_router(figures_router(opener, store, reader, settings))
+    app.include_router(chat_router(explainer, manifest, settings))
     app.include_router(page_router(settings.examples_dir))
     app.include_router(
         operations_router(
