@@ -25,7 +25,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-vllm lint format docs clean
+.PHONY: help setup demo up test test-page test-vllm bench-agreement lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ test-page: $(PAGE_STAMP) ## Run the page's tests in Chromium
 
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
+
+bench-agreement: $(STAMP) $(VLLM_STAMP) ## Compare greedy answers of vLLM and transformers
+	$(BIN)/python -m benchmarks.agreement --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

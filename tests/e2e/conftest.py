@@ -48,10 +48,10 @@ class RunningCommand:
 
 
 class RunningStack(RunningCommand):
-    """`llava-graph up`, ready."""
+    """`llava-graph up`, ready, with `options` of that command."""
 
-    def __init__(self, run_dir: Path) -> None:
-        super().__init__("up", "--port", "0", "--run-dir", str(run_dir))
+    def __init__(self, run_dir: Path, *options: str) -> None:
+        super().__init__("up", "--port", "0", "--run-dir", str(run_dir), *options)
         self.run_dir = run_dir
         self.url = self.wait_for("LLaVA-Graph is ready at").split()[-1]
 

@@ -32,7 +32,7 @@ FLAGS: dict[tuple[str, Build], str] = {
         --host 127.0.0.1 --port 8001 --served-model-name llava-graph-tiny --max-model-len 2048
         --limit-mm-per-prompt '{"image": 1, "video": 0, "audio": 0}' --allowed-media-domains none.invalid
         --generation-config vllm --disable-access-log-for-endpoints /health,/metrics
-        --dtype bfloat16 --enable-prefix-caching --enforce-eager --kv-cache-memory-bytes 1G --max-num-seqs 16
+        --dtype float32 --enable-prefix-caching --enforce-eager --kv-cache-memory-bytes 1G --max-num-seqs 16
         --mm-processor-cache-gb 0.25""",
     ("llava-1.5-7b", "gpu"): """
         --host 127.0.0.1 --port 8001 --served-model-name llava-1.5-7b --max-model-len 4096

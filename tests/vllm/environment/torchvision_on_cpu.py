@@ -5,7 +5,8 @@ needs nothing of CUDA, but its compiled operators do not load, and the import fa
 exist`. Declaring the two operators that the import looks up is enough, because nothing here calls them.
 
 It must happen before the first import of torchvision in every process of vLLM, its workers included, so the .pth file
-beside this one loads this module whenever the environment's interpreter starts. Where the operators load, it does nothing.
+beside this one loads this module whenever the environment's interpreter starts. Where the operators load, nothing is
+declared.
 """
 
 from __future__ import annotations
