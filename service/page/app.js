@@ -10,6 +10,7 @@ import { TurnView } from "./turn-view.js";
 import { count, problemWords } from "./words.js";
 
 const COPIED_MS = 2000;
+const FOCUS_GAP_PX = 16;
 
 const $ = (id) => document.getElementById(id);
 const gateway = new Gateway();
@@ -73,7 +74,9 @@ $("file").addEventListener("change", () => {
 
 document.addEventListener("paste", (event) => {
   const [pasted] = event.clipboardData.files;
-  if (!pasted) return;
+  // Spreadsheets and word processors copy a picture of the text along with it.
+  const isText = event.target.matches("textarea, input") && event.clipboardData.types.includes("text/plain");
+  if (!pasted || isText) return;
   event.preventDefault();
   chooseByHand(pasted);
 });
@@ -91,6 +94,14 @@ document.addEventListener("drop", (event) => {
   if (!event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
   chooseByHand(event.dataTransfer.files[0]);
+});
+
+// The figure stays in sight, with what scrolls going underneath; what the Tab key reaches there comes out again.
+document.addEventListener("focusin", ({ target }) => {
+  if ($("stage").contains(target) || !target.matches(":focus-visible")) return;
+  const stage = $("stage").getBoundingClientRect();
+  const { top, left } = target.getBoundingClientRect();
+  if (left < stage.right && top < stage.bottom) window.scrollBy(0, top - stage.bottom - FOCUS_GAP_PX);
 });
 
 // It is explained, and asked about.
@@ -113,7 +124,6 @@ function explain() {
   $("intro").hidden = true;
   $("examples").open = false;
   ask(EXPLAIN);
-  $("talk").scrollIntoView({ block: "nearest" });
 }
 
 $("ask").addEventListener("submit", (event) => {
@@ -145,7 +155,8 @@ function ask(question) {
   turnViews.push(view);
   $("turns").append(view.element);
   answer(about, turn, view);
-  view.element.scrollIntoView({ block: "nearest" });
+  // What begins low on the screen moves up, so that there is room to read.
+  if (view.element.getBoundingClientRect().top > window.innerHeight / 2) view.element.scrollIntoView();
 }
 
 async function answer(about, turn, view) {
@@ -168,6 +179,7 @@ async function answer(about, turn, view) {
     if (running === abort) {
       running = null;
       showRunning();
+      showService();
     }
   }
 }

@@ -38,13 +38,13 @@ export class Gateway {
     form.append("image", file, file.name || "figure");
     form.append("caption", caption);
     const response = await this.#ask("v1/figures", { method: "POST", body: form }, UPLOAD_MS, signal);
-    return response.json();
+    return response.json().catch(fail);
   }
 
   /** The pixels of a kept figure as every browser shows them, upright. */
   async image(figureId, signal) {
     const response = await this.#ask(`v1/figures/${figureId}/image`, {}, UPLOAD_MS, signal);
-    return response.blob();
+    return response.blob().catch(fail);
   }
 
   /**
@@ -76,7 +76,7 @@ export class Gateway {
       }
     } catch (error) {
       if (silence.signal.aborted) throw silence.signal.reason;
-      throw error instanceof TypeError ? new Refusal("connection_lost", "", { retryable: true }) : error;
+      fail(error);
     } finally {
       clearTimeout(timer);
     }
@@ -86,16 +86,18 @@ export class Gateway {
   /** Whether figures can be explained now: the document of /readyz, which comes with 503 when they cannot. */
   async readiness() {
     const response = await this.#fetch("readyz", {}, AbortSignal.timeout(ASK_MS));
-    return response.json();
+    return response.json().catch(fail);
   }
 
   /** The example figures: [{image, caption}], where `image` is an address. */
   async examples() {
-    return (await this.#ask("page/examples.json", {}, ASK_MS)).json();
+    const response = await this.#ask("page/examples.json", {}, ASK_MS);
+    return response.json().catch(fail);
   }
 
-  async exampleImage(address, signal) {
-    const image = await (await this.#ask(address, {}, UPLOAD_MS, signal)).blob();
+  async exampleImage(address) {
+    const response = await this.#ask(address, {}, UPLOAD_MS);
+    const image = await response.blob().catch(fail);
     return new File([image], address.split("/").pop(), { type: image.type });
   }
 
@@ -120,6 +122,13 @@ export class Gateway {
       throw isOurs ? error : new Refusal("gateway_unreachable", "", { retryable: true });
     }
   }
+}
+
+/** Throws what reading a response failed with, as a Refusal where the line or the other end is to blame. */
+function fail(error) {
+  if (error instanceof SyntaxError) throw new Refusal("unexpected_response", "", { retryable: true });
+  const isLine = error instanceof TypeError || error.name === "TimeoutError";
+  throw isLine ? new Refusal("connection_lost", "", { retryable: true }) : error;
 }
 
 /** An RFC 9457 problem as a Refusal; anything else, a proxy's page for instance, is `unexpected_response`. */

@@ -53,9 +53,8 @@ export function problemWords(refusal) {
 
 /** What to say of an answer whose figure was not read as it should have been; empty when all is well. */
 export function ocrNote(status) {
-  const without = "this answer rests on what the model sees by itself";
-  if (status === "timeout") return `The text in the figure was not read in time: ${without}.`;
-  if (status === "failed") return `The text in the figure could not be read: ${without}.`;
+  if (status === "timeout") return "The text in the figure was not read in time: this answer does without it.";
+  if (status === "failed") return "The text in the figure could not be read: this answer does without it.";
   return "";
 }
 

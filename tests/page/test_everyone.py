@@ -127,10 +127,32 @@ async def test_whole_job_by_keyboard_alone(visit: Visit, engine: OpenAIEngine, r
     await expect(visit.answer).to_have_text("After a day.")
 
 
+_IS_COVERED = """
+() => {
+  const focused = document.activeElement;
+  if (focused === document.body || focused.id === "file") return null; // the chooser's label shows the focus of "file"
+  const { left, top, width, height } = focused.getClientRects()[0];
+  const seen = document.elementFromPoint(left + width / 2, top + height / 2);
+  return focused.contains(seen) || seen.contains(focused) ? null : focused.outerHTML;
+}
+"""
+
+
+async def test_nothing_that_has_the_focus_is_behind_the_figure(
+    visit: Visit, engine: OpenAIEngine, redis: Redis
+) -> None:
+    await visit.page.set_viewport_size({"width": 1100, "height": 500})
+    await explained(visit, engine, redis)
+    await visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    await visit.by_id("file").focus()
+    await _tab_to(visit, visit.page.get_by_role("button", name="Download as JSON"))
+
+
 async def _tab_to(visit: Visit, target: Locator) -> None:
-    """Presses Tab until the target has the focus, which must be visible on every stop of the way."""
+    """Presses Tab until the target has the focus, which must be in sight on every stop of the way."""
     for _ in range(MOST_TABS):
         await visit.page.keyboard.press("Tab")
+        assert await visit.page.evaluate(_IS_COVERED) is None
         if await target.evaluate("(element) => element === document.activeElement"):
             return
     raise AssertionError(f"{target} was not reached with the Tab key")

@@ -61,13 +61,18 @@ async def test_pasted_figure_is_shown(visit: Visit) -> None:
     await is_shown(visit, (200, 200))
 
 
-async def test_pasted_text_goes_where_it_is_pasted(visit: Visit) -> None:
-    await visit.by_id("caption").fill("Growth of three strains.")
-    await visit.by_id("caption").press("Control+A")
-    await visit.by_id("caption").press("Control+X")
-    await visit.by_id("question").evaluate("(element) => element.closest('form').hidden = false")
-    await visit.by_id("question").press("Control+V")
-    await expect(visit.by_id("question")).to_have_value("Growth of three strains.")
+async def test_picture_that_comes_with_a_copied_text_is_not_taken_for_a_figure(visit: Visit) -> None:
+    data = await transfer(visit, png())
+    is_left_to_the_browser = await visit.by_id("caption").evaluate(
+        """(caption, data) => {
+          data.setData("text/plain", "Growth of three strains.");
+          return caption.dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+        }""",
+        data,
+    )
+    assert is_left_to_the_browser
+    await expect(visit.by_id("image")).to_be_hidden()
 
 
 async def test_caption_written_first_stays_and_goes_with_its_figure(visit: Visit) -> None:
