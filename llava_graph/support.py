@@ -122,7 +122,7 @@ def _missing(answer: str, tokens: list[Token], numbers: set[float], words: set[s
             spelled = answer[token.start : token.end]
             in_quotes = bool(quoted[token.start])
             in_heading = bool(headings[token.start])
-            if in_quotes or _looks_like_a_name(answer, token, spelled, in_heading):
+            if in_quotes or (not _is_a_unit(tokens, index) and _looks_like_a_name(answer, token, spelled, in_heading)):
                 yield index, "name"
 
 
@@ -139,6 +139,13 @@ def _is_told(key: str, words: set[str]) -> bool:
     if word in words or word in EVERYDAY or word in _NO_NAMES:
         return True
     return len(word) >= LONG_WORD and (word.removesuffix("s") in words or word + "s" in words)
+
+
+def _is_a_unit(tokens: list[Token], index: int) -> bool:
+    """Whether a short word stands right after a number, as in "40 °C" and "2.4 GHz"."""
+    before = tokens[index - 1].key if index else None
+    is_short = tokens[index].end - tokens[index].start <= LONG_WORD
+    return is_short and (isinstance(before, float) or before in ("°", "µ"))
 
 
 def _looks_like_a_name(answer: str, token: Token, spelled: str, in_heading: bool) -> bool:

@@ -75,6 +75,16 @@ class Link(_Part):
     line: int = Field(description="Index into the lines of the ocr part")
 
 
+class Mention(_Part):
+    """A stretch of the answer that the model was not told: printed neither in the figure nor in the caption, nor asked.
+
+    It may be read off the figure all the same, as the height of a curve, or be made up."""
+
+    start: int = Field(description="Characters (Unicode code points) from the beginning of the answer")
+    end: int
+    kind: Literal["number", "name"]
+
+
 class Answer(_Part):
     """What is known when the answer is complete."""
 
@@ -85,6 +95,7 @@ class Answer(_Part):
     usage: Usage | None = Field(description="Null when the engine did not say")
     timings_ms: Timings
     grounding: list[Link]
+    unsupported: list[Mention] = Field(description="Numbers and names that stand in nothing the model was told")
 
 
 class ErrorPart(_Part):

@@ -16,22 +16,27 @@ from typing import Literal
 from llava_graph.context import FigureContext, Turn, conversation
 from llava_graph.grounding import ground
 from llava_graph.manifest import ModelManifest
+from llava_graph.support import unsupported
 from service.engine import Engine, Finish, Sampling
 from service.errors import EngineInterrupted
-from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, OcrLine, OcrPart, Part, Timings
+from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, Mention, OcrLine, OcrPart, Part, Timings
 from service.figure_store import FigureStore
 from service.figures import FigureOpener, OpenedFigure
 from service.metrics import Metrics
 from service.ocr_client import OFF, OcrClient, OcrText
 from service.record import RequestRecord
 
+ContextParts = Literal["both", "caption", "ocr", "none"]
+"""What the model is told besides the image: caption and text of the figure, one of them, or nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What is asked about a figure: the conversation so far, the last turn the user's. None stands for the model's
-    default."""
+    default. The text is read only when it is wanted by `ocr` and by `context`."""
 
     turns: Sequence[Turn]
+    context: ContextParts
     ocr: Literal["auto", "off"]
     max_tokens: int | None
     temperature: float | None
@@ -97,7 +102,8 @@ class Explainer:
         lines = [OcrLine.model_validate(line.to_json()) for line in ocr.lines]
         yield OcrPart(status=ocr.status, ms=_rounded(ocr.wait_ms), lines=lines)
 
-        context = FigureContext(figure.width, figure.height, subject.caption, ocr.lines)
+        caption = subject.caption if ask.context in ("both", "caption") else ""
+        context = FigureContext(figure.width, figure.height, caption, ocr.lines)
         messages, neutralised = conversation(self._manifest.context_template, context, ask.turns, figure.image_part())
         record.facts["neutralised"] = neutralised
         stream = self._engine.stream(messages, self._sampling(ask), record.request_id)
@@ -122,6 +128,7 @@ class Explainer:
             self._metrics.tokens.labels("out").inc(finish.usage.completion_tokens)
             record.facts |= {"tokens_in": finish.usage.prompt_tokens, "tokens_out": finish.usage.completion_tokens}
         text = "".join(pieces)
+        mentions = self._unsupported(text, context, ask)
         yield Answer(
             text=text,
             finish_reason=finish.reason,
@@ -134,11 +141,20 @@ class Explainer:
                 total=_rounded(total.ms),
             ),
             grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, ocr.lines)],
+            unsupported=mentions,
         )
+
+    def _unsupported(self, text: str, context: FigureContext, ask: Ask) -> list[Mention]:
+        told = [context.caption, *(line.text for line in context.lines)]
+        told += [turn.text for turn in ask.turns if turn.role == "user"]
+        found = unsupported(text, told)
+        for mark in found:
+            self._metrics.unsupported.labels(mark.kind).inc()
+        return [Mention(start=mark.start, end=mark.end, kind=mark.kind) for mark in found]
 
     async def _text_of(self, figure: OpenedFigure, ask: Ask, record: RequestRecord) -> OcrText:
         ocr = OFF
-        if ask.ocr == "auto":
+        if ask.ocr == "auto" and ask.context in ("both", "ocr"):
             ocr = await self._reader.read(figure, deadline_s=self._ocr_deadline_s, request_id=record.request_id)
             self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
         self._metrics.ocr.labels(ocr.status).inc()

@@ -59,6 +59,13 @@ class Metrics:
             namespace=_NAMESPACE,
             registry=registry,
         )
+        self.unsupported = Counter(
+            "unsupported",
+            "Numbers and names in answers that stand in nothing the model was told",
+            ("kind",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
         self.figures = Counter(
             "figures",
             "Figures to keep: new, known (kept for longer), and those dropped to make room for new ones",

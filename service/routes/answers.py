@@ -27,7 +27,7 @@ data: {"text":"The figure shows accuracy"}
 event: done
 data: {"text":"The figure shows accuracy","finish_reason":"stop","usage":{"prompt_tokens":310,"completion_tokens":5,\
 "total_tokens":315},"timings_ms":{"decode":21.0,"ocr":412.0,"first_token":90.1,"answer":160.4,"total":596.0},\
-"grounding":[{"start":17,"end":25,"line":0}]}
+"grounding":[{"start":17,"end":25,"line":0}],"unsupported":[]}
 
 """
 

@@ -18,7 +18,7 @@ from starlette.types import Message as AsgiMessage
 from llava_graph.context import Turn
 from llava_graph.manifest import ModelManifest
 from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
-from service.explain import Ask, Explainer
+from service.explain import Ask, ContextParts, Explainer
 from service.figure_store import ANYONE
 from service.openapi import problem
 from service.record import record_of
@@ -57,6 +57,7 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
             "last the user's. Send earlier answers back as they came: then the engine need not read them again",
             examples=[_CONVERSATION],
         )
+        context: ContextParts = Field("both", description="What the model is told besides the image")
         ocr: Literal["auto", "off"] = Field("auto", description="Whether the model is given the text in the figure")
         max_tokens: int | None = Field(None, ge=1, le=manifest.max_new_tokens, description="Longest answer")
         temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's")
@@ -71,7 +72,7 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
     )
     async def chat(request: Request, stored_id: StoredId, asked: ChatRequest) -> Response:
         """Answers the last message of a conversation about a figure that is kept. The image is not sent again."""
-        ask = Ask(_turns(asked.messages, settings), asked.ocr, asked.max_tokens, asked.temperature)
+        ask = Ask(_turns(asked.messages, settings), asked.context, asked.ocr, asked.max_tokens, asked.temperature)
         record = record_of(request.scope)
         record.facts["stored_id"] = stored_id
         parts = explainer.explain(await explainer.stored(stored_id, scope=ANYONE), ask, record)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from llava_graph.context import DEFAULT_QUESTION, Turn
 from llava_graph.manifest import ModelManifest
 from service.errors import QuestionTooLong
-from service.explain import Ask, Explainer
+from service.explain import Ask, ContextParts, Explainer
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, respond
@@ -42,6 +42,7 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         image: Image,
         caption: Caption = "",
         question: Annotated[str | None, Form(description="What to answer; without it the figure is explained")] = None,
+        context: Annotated[ContextParts, Form(description="What the model is told besides the image")] = "both",
         ocr: Annotated[
             Literal["auto", "off"], Form(description="Whether to read the text in the figure first")
         ] = "auto",
@@ -53,7 +54,7 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         caption = checked(caption, settings)
         if question is not None and len(question) > settings.max_question_chars:
             raise QuestionTooLong(f"{len(question)} characters; at most {settings.max_question_chars} are accepted.")
-        ask = Ask([Turn("user", question or DEFAULT_QUESTION)], ocr, max_tokens, temperature)
+        ask = Ask([Turn("user", question or DEFAULT_QUESTION)], context, ocr, max_tokens, temperature)
         record = record_of(request.scope)
         parts = explainer.explain(await explainer.opened(await image.read(), caption), ask, record)
         return await respond(parts, stream=stream, record=record, settings=settings)

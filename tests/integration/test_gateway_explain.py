@@ -227,3 +227,30 @@ async def test_requests_and_tokens_are_counted(service: Gateway) -> None:
     assert service.metric("ocr_total", status="off") == 1
     text = (await service.http.get("/metrics")).text
     assert 'llava_graph_gateway_requests_total{outcome="ok",route="/v1/explain"} 1.0' in text
+
+
+async def test_numbers_and_names_that_nothing_told_the_model_are_marked_and_counted(
+    service: Gateway, engine: OpenAIEngine
+) -> None:
+    engine.behaviour = speaks("Growth reaches 93.1 at 40 °C, as in ", "Vodikar.")
+    done = (await service.events(caption="Growth up to 40 °C.", question="Where is Vodikar?"))[-1].data
+    assert [(done["text"][m["start"] : m["end"]], m["kind"]) for m in done["unsupported"]] == [("93.1", "number")]
+    done = (await service.events(caption="Growth."))[-1].data
+    assert [m["kind"] for m in done["unsupported"]] == ["number", "number", "name"]
+    assert service.metric("unsupported_total", kind="number") == 3
+    assert service.metric("unsupported_total", kind="name") == 1
+
+
+@pytest.mark.parametrize(("context", "told"), [("both", True), ("caption", True), ("ocr", False), ("none", False)])
+async def test_caption_is_told_only_where_the_context_holds_it(
+    service: Gateway, engine: OpenAIEngine, context: str, told: bool
+) -> None:
+    await service.post(caption="Growth of Vodikar.", context=context)
+    assert ("Vodikar" in str(engine.requests[0]["messages"])) is told
+
+
+@pytest.mark.parametrize(("context", "status"), [("both", "timeout"), ("ocr", "timeout"), ("caption", "off")])
+async def test_text_is_read_only_where_the_context_holds_it(service: Gateway, context: str, status: str) -> None:
+    # No worker is there, so that a text that is wanted comes too late.
+    events = await service.events(ocr="auto", context=context)
+    assert events[1].data["status"] == status

@@ -51,12 +51,13 @@ def test_what_looks_like_a_name_is_one(answer: str, marked: str) -> None:
         "**Key Findings:**\n- Growth slows.",
         "The X axis and the Y axis; I think, OK.",
         "It comes 1st, doubles 2x, as in the 90s.",
+        "It runs at 3 GHz and 7 °C.",
         "a plain sentence in lower case.",
         "",
     ],
 )
-def test_prose_counts_and_references_are_not_marked(answer: str) -> None:
-    assert _marked(answer) == []
+def test_prose_counts_references_and_units_are_not_marked(answer: str) -> None:
+    assert _marked(answer, "3", "7") == []
 
 
 @pytest.mark.parametrize(
