@@ -189,11 +189,7 @@ async function* answered(about, turn, view, signal) {
   for (const isLastTry of [false, true]) {
     try {
       await keep(about, view, signal);
-      yield* gateway.chat(
-        about.kept.id,
-        { messages: about.messagesFor(turn), ocr: about.usesOcr ? "auto" : "off" },
-        signal,
-      );
+      yield* gateway.chat(about.kept.id, { messages: about.messagesFor(turn), context: about.context }, signal);
       return;
     } catch (error) {
       if (error.code !== "figure_unknown" || isLastTry) throw error;
@@ -205,7 +201,7 @@ async function* answered(about, turn, view, signal) {
 async function keep(about, view, signal) {
   if (!about.kept) {
     view.progress("Sending the figure…");
-    about.kept = await gateway.keep(about.file, about.usesCaption ? about.caption : "", signal);
+    about.kept = await gateway.keep(about.file, about.caption, signal);
     if (!figureView.hasPixels(about.kept)) {
       figureView.show(await gateway.image(about.kept.id, signal), $("image").alt);
     }

@@ -41,10 +41,6 @@ export class Conversation {
     this.turns = [];
   }
 
-  get usesCaption() {
-    return this.context === "both" || this.context === "caption";
-  }
-
   get usesOcr() {
     return this.context === "both" || this.context === "ocr";
   }

@@ -58,9 +58,9 @@ export class TurnView {
   finish(turn, context) {
     const { answer, foot, timings } = this.#parts;
     const { done, ocr } = turn;
+    const { grounding, unsupported } = done;
     this.#end();
-    const unsupported = done.unsupported ?? [];
-    answer.replaceChildren(...passages(turn.text, done.grounding, unsupported).map((passage) => this.#passage(passage)));
+    answer.replaceChildren(...passages(turn.text, grounding, unsupported).map((passage) => this.#passage(passage)));
     if (turn.text === "") this.#note("The model gave no answer.");
     this.#note(ocrNote(ocr.status));
     if (done.finish_reason === "length") this.#note("The answer was cut at its greatest length.");

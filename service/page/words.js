@@ -65,10 +65,9 @@ export const CONTEXT_WORDS = {
   none: "Told: the image alone",
 };
 
-/** Why a mention is underlined. The service may give the reason itself. */
-export function unsupportedReason(mention) {
-  if (mention.reason) return mention.reason;
-  if (mention.kind === "name") return "This name is printed neither in the figure nor in the caption.";
+/** Why a mention is underlined; `kind` is number or name. */
+export function unsupportedReason({ kind }) {
+  if (kind === "name") return "This name is printed neither in the figure nor in the caption.";
   return "This number is printed neither in the figure nor in the caption: read off the figure, or made up.";
 }
 

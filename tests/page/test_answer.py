@@ -147,30 +147,15 @@ async def test_marks_count_characters_as_the_service_does(visit: Visit, engine: 
 
 
 async def test_unsupported_mentions_are_underlined_with_the_reason(visit: Visit, engine: OpenAIEngine) -> None:
-    await visit.page.route("**/chat", _with_unsupported("0.83", "number"))
-    engine.behaviour = speaks("😀 The loss falls to 0.83 within a day.")
-    await explained(visit)
-    mark = visit.page.locator("#turns mark.unsupported")
-    await expect(mark).to_have_text("0.83")
-    await expect(mark).to_have_css("text-decoration-style", "wavy")
-    await expect(visit.page.locator(".unsupported-note")).to_contain_text("“0.83”")
-    await mark.hover()
-    await expect(visit.page.get_by_role("tooltip")).to_contain_text("neither in the figure nor in the caption")
-
-
-def _with_unsupported(words: str, kind: str) -> Callable[[Route], Any]:
-    """On the wire, as a gateway that checks its answers would send it."""
-
-    async def handle(route: Route) -> None:
-        response = await route.fetch()
-        *events, done = (await response.text()).strip().split("\n\n")
-        data = json.loads(done.partition("data: ")[2])
-        start = data["text"].index(words)
-        data["unsupported"] = [{"start": start, "end": start + len(words), "kind": kind}]
-        body = "\n\n".join([*events, f"event: done\ndata: {json.dumps(data)}", ""])
-        await route.fulfill(response=response, body=body + "\n")
-
-    return handle
+    engine.behaviour = speaks("😀 The loss of Vodira falls to 0.83 within a day.")
+    await explained(visit, caption="Loss over a day.")
+    marks = visit.page.locator("#turns mark.unsupported")
+    await expect(marks).to_have_text(["Vodira", "0.83"])
+    await expect(marks.first).to_have_css("text-decoration-style", "wavy")
+    await expect(visit.page.locator(".unsupported-note")).to_contain_text("“Vodira”, “0.83”")
+    for i, reason in enumerate(("This name is printed neither", "This number is printed neither")):
+        await marks.nth(i).hover()
+        await expect(visit.page.get_by_role("tooltip")).to_contain_text(reason)
 
 
 HOSTILE = "<img src=x onerror=alert(1)><b>bold</b>"
