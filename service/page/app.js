@@ -164,6 +164,7 @@ async function answer(about, turn, view) {
   const abort = new AbortController();
   running = abort;
   showRunning();
+  announce(""); // so that the same words are heard again when the same thing happens again
   turn.begin();
   view.begin();
   try {
