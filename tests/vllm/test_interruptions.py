@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import httpx2
 import pytest
@@ -20,22 +20,39 @@ from tests.vllm.metrics import Counts, EngineMetrics, until_gateway_rests
 pytestmark = pytest.mark.timeout(300)
 
 
-@contextmanager
-def suspended(pid: int) -> Iterator[None]:
-    """The process stands still, so that an answer that has begun cannot come to its end meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+SLICE_S = 0.02
+"""How long vLLM may compute in one go: a few tokens."""
+SETTLE_S = 0.3
+"""How long the words of a slice may take to reach the client before vLLM gets another slice."""
 
 
-async def begun(gateway: httpx2.AsyncClient, figure: Figure) -> AsyncGenerator[Event, None]:
-    """An explanation whose first words have come."""
+@asynccontextmanager
+async def under_way(
+    gateway: httpx2.AsyncClient, figure: Figure, core: int
+) -> AsyncIterator[AsyncGenerator[Event, None]]:
+    """An explanation whose first words have come, and whose vLLM stands still while the context lasts.
+
+    The small model may have ended its answer before anybody hears the first word of it, so it computes in slices.
+    """
     events = client.explain(gateway, figure.png, figure.caption, temperature=0)
+    first_words = asyncio.create_task(until_words(events))
+    try:
+        while not first_words.done():
+            os.kill(core, signal.SIGCONT)
+            await asyncio.sleep(SLICE_S)
+            os.kill(core, signal.SIGSTOP)
+            await asyncio.wait({first_words}, timeout=SETTLE_S)
+        await first_words
+        yield events
+    finally:
+        with suppress(ProcessLookupError):  # who asked for the context may have killed it
+            os.kill(core, signal.SIGCONT)
+
+
+async def until_words(events: AsyncGenerator[Event, None]) -> None:
     async for event in events:
         if event.name == "delta":
-            return events
+            return
     raise AssertionError("no word came")
 
 
@@ -44,9 +61,7 @@ async def test_a_client_that_hangs_up_aborts_its_request_in_vllm(
 ) -> None:
     whole_answer = (await done(gateway, figures[0]))["usage"]["completion_tokens"]
     before = await metrics.at_rest()
-    core = engine_core(stack.pid("engine"))  # looked up before: an answer takes a fraction of a second
-    events = await begun(gateway, figures[0])
-    with suspended(core):
+    async with under_way(gateway, figures[0], engine_core(stack.pid("engine"))) as events:
         at_work = await metrics.read()
         assert at_work.running == 1
         assert at_work.kv_cache_used > 0
@@ -81,13 +96,11 @@ async def test_an_engine_killed_in_mid_stream_ends_the_answer_retryably_and_come
     kill: Callable[[RunningStack], None],
 ) -> None:
     usual = await done(gateway, figures[0])
-    core = engine_core(stack.pid("engine"))  # looked up before: an answer takes a fraction of a second
-    events = await begun(gateway, figures[0])
-    os.kill(core, signal.SIGSTOP)  # and never continued: the answer must not end before the kill
-    kill(stack)
-    with pytest.raises(ExplainError) as caught:
-        async for event in events:
-            assert event.name == "delta", event
+    async with under_way(gateway, figures[0], engine_core(stack.pid("engine"))) as events:
+        kill(stack)
+        with pytest.raises(ExplainError) as caught:
+            async for event in events:
+                assert event.name == "delta", event
     assert caught.value.retryable
     assert caught.value.code in ("engine_interrupted", "engine_error")
 
