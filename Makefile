@@ -16,6 +16,10 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 VLLM_ENVIRONMENT := tests/vllm/environment
 
+# PaddleOCR pins OpenCV and NumPy apart from rapidocr's.
+PADDLE_VENV := .venv-paddle
+PADDLE_STAMP := $(PADDLE_VENV)/.installed
+
 PAGE_STAMP := $(VENV)/.installed-page-tests
 
 # Overridden with PYTHON=…; otherwise the first that really starts, is new enough and can make environments.
@@ -25,7 +29,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-vllm bench-agreement lint format docs clean
+.PHONY: help setup demo up test test-page test-paddle test-vllm bench-agreement lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -58,6 +62,9 @@ test-page: $(PAGE_STAMP) ## Run the page's tests in Chromium
 		apt-get update && apt-get install --yes --no-install-recommends chromium; fi
 	$(BIN)/pytest tests/page $(ARGS)
 
+test-paddle: $(PADDLE_STAMP) ## Run the tests that need PaddleOCR (1 GB more)
+	$(PADDLE_VENV)/bin/pytest tests/paddle $(ARGS)
+
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
 
@@ -77,7 +84,7 @@ docs: $(STAMP) ## Write the README's tables of settings and metrics anew
 	$(BIN)/python -m docs.reference
 
 clean: ## Remove .venv, caches and the logs of local runs
-	rm -rf $(VENV) $(VLLM_VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(PADDLE_VENV) $(VLLM_VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml
@@ -89,6 +96,13 @@ $(STAMP): pyproject.toml
 
 $(PAGE_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[page-tests]'
+	touch $@
+
+# rapidocr for its weights alone, and without the OpenCV that it brings: PaddleOCR has another.
+$(PADDLE_STAMP): pyproject.toml
+	$(PYTHON) -m venv --clear $(PADDLE_VENV)
+	$(PADDLE_VENV)/bin/python -m pip install --disable-pip-version-check --editable '.[paddle,data,local,dev]'
+	$(PADDLE_VENV)/bin/python -m pip install --disable-pip-version-check --no-deps 'rapidocr>=3.10,<3.11'
 	touch $@
 
 $(VLLM_STAMP): $(VLLM_ENVIRONMENT)/requirements.txt $(VLLM_ENVIRONMENT)/torchvision_on_cpu.py $(VLLM_ENVIRONMENT)/torchvision_on_cpu.pth

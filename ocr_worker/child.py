@@ -63,9 +63,17 @@ class Place:
 
 def load_engine(settings: WorkerSettings) -> OcrEngine:
     """The engine that the settings name. Its library is imported here: others need not be installed."""
-    from ocr_worker.engines.rapid import RapidEngine
+    match settings.ocr_engine:
+        case "rapid":
+            from ocr_worker.engines.rapid import RapidEngine
 
-    return RapidEngine(threads=settings.threads)
+            return RapidEngine(threads=settings.threads)
+        case "paddle":
+            from ocr_worker.engines.paddle import PaddleEngine
+
+            return PaddleEngine(
+                device=settings.ocr_device, threads=settings.threads, model_dir=settings.ocr_model_dir
+            )
 
 
 def main(load: LoadEngine = load_engine) -> None:

@@ -27,8 +27,15 @@ class WorkerSettings(BaseSettings):
         description="Redis with the queue and the cache: redis://, rediss:// or unix://",
     )
     key_prefix: str = Field(default="lg:", min_length=1, description="What every key in Redis begins with")
-    ocr_engine: Literal["rapid"] = Field(
-        default="rapid", description="OCR library: rapid (PP-OCRv6 by RapidOCR on OpenVINO)"
+    ocr_engine: Literal["rapid", "paddle"] = Field(
+        default="rapid",
+        description="OCR library: rapid (RapidOCR's PP-OCRv6 on OpenVINO) or paddle (PaddleOCR; an extra of its own)",
+    )
+    ocr_device: str = Field(
+        default="cpu", pattern=r"^(cpu|gpu(:\d+)?)$", description="Where paddle computes: cpu, gpu or gpu:0"
+    )
+    ocr_model_dir: Path | None = Field(
+        default=None, description="Folder of paddle's models; without it PaddleOCR downloads them"
     )
     ocr_processes: int = Field(
         default=1, ge=1, le=256, description="Worker processes under one parent, each with an engine of its own"
@@ -106,7 +113,8 @@ class WorkerSettings(BaseSettings):
     def to_environment(self) -> dict[str, str]:
         """The variables from which another process reads the same settings."""
         prefix = self.model_config.get("env_prefix", "")
-        return {f"{prefix}{name.upper()}": str(value) for name, value in self.model_dump().items()}
+        values = self.model_dump(exclude_none=True)
+        return {f"{prefix}{name.upper()}": str(value) for name, value in values.items()}
 
     def for_log(self) -> dict[str, object]:
         """All values, with the password in the Redis URL masked."""

@@ -1,0 +1,1 @@
+"""What needs PaddleOCR, which lives in an environment of its own: `make test-paddle`."""
