@@ -42,17 +42,8 @@ demo: $(STAMP) ## Start everything, explain the example figures in the terminal,
 up: $(STAMP) ## Run everything on this machine until ctrl-C
 	$(BIN)/llava-graph up $(ARGS)
 
-# Training's tests have a process of their own: torch and OpenVINO bring different thread pools, and together in one long
-# process they once ended in a segmentation fault. In the product they never share one either.
-TRAINING_TESTS := tests/unit/test_training_*.py tests/integration/test_training_stages.py
-
 test: $(STAMP) ## Run all tests
-ifeq ($(ARGS),)
-	$(BIN)/pytest --ignore-glob='*/test_training_*.py'
-	$(BIN)/pytest $(TRAINING_TESTS)
-else
 	$(BIN)/pytest $(ARGS)
-endif
 
 # The browser is the system's. Where it is missing, root on Debian has it installed; anybody else is told what to do.
 test-page: $(PAGE_STAMP) ## Run the page's tests in Chromium

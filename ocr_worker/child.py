@@ -71,9 +71,7 @@ def load_engine(settings: WorkerSettings) -> OcrEngine:
         case "paddle":
             from ocr_worker.engines.paddle import PaddleEngine
 
-            return PaddleEngine(
-                device=settings.ocr_device, threads=settings.threads, model_dir=settings.ocr_model_dir
-            )
+            return PaddleEngine(device=settings.ocr_device, threads=settings.threads, model_dir=settings.ocr_model_dir)
 
 
 def main(load: LoadEngine = load_engine) -> None:

@@ -15,6 +15,7 @@ How fast that makes it, and how right, is measured by `make bench-ocr`.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,11 +89,22 @@ class RapidEngine:
             raise OcrEngineError(f"{type(error).__name__}: {error}") from error
 
 
+@functools.cache
+def _core() -> Any:
+    """OpenVINO, once for the process and never given up.
+
+    Each of its CPU plugins gives the thread that makes it a stack for signals, and when it goes, gives back the one
+    that was there before. Two that go in another order than they came leave the thread a stack that is no longer
+    mapped, and the next signal ends the process with a segmentation fault.
+    """
+    return openvino.Core()
+
+
 class _Models:
     """Detector and recogniser on OpenVINO, as `TextModels`."""
 
     def __init__(self, threads: int) -> None:
-        core = openvino.Core()
+        core = _core()
         # Pinned threads of two workers would end up on the same cores.
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         detector = core.compile_model(_taking_bytes(core.read_model(DETECTOR)), "CPU", options)
