@@ -9,10 +9,13 @@ changes the order of additions, which in float32 is by far too little to change 
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,31 @@ def processes_of(group: int) -> dict[int, str]:
         except (FileNotFoundError, ProcessLookupError):  # ended while we looked
             continue
     return found
+
+
+SLICE_S = 0.02
+"""How long vLLM may compute in one go: a few tokens."""
+
+
+@asynccontextmanager
+async def in_slices(core: int) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """vLLM stands still while the context lasts, but for a slice of time whenever the function is called.
+
+    The small model may have ended an answer before anybody hears the first word of it: on two cores its computing
+    leaves the server in front of it little time. What is to be seen in the middle of an answer is seen like this.
+    """
+
+    async def let_go_for_a_slice() -> None:
+        os.kill(core, signal.SIGCONT)
+        await asyncio.sleep(SLICE_S)
+        os.kill(core, signal.SIGSTOP)
+
+    os.kill(core, signal.SIGSTOP)
+    try:
+        yield let_go_for_a_slice
+    finally:
+        with suppress(ProcessLookupError):  # who asked for the context may have killed it
+            os.kill(core, signal.SIGCONT)
 
 
 def engine_core(group: int) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -14,14 +14,12 @@ import pytest
 from llava_graph import client
 from llava_graph.client import Event, ExplainError
 from tests.e2e.conftest import RunningStack
-from tests.vllm.conftest import Figure, done, engine_core
+from tests.vllm.conftest import Figure, done, engine_core, in_slices
 from tests.vllm.metrics import Counts, EngineMetrics, until_gateway_rests
 
 pytestmark = pytest.mark.timeout(300)
 
 
-SLICE_S = 0.02
-"""How long vLLM may compute in one go: a few tokens."""
 SETTLE_S = 0.3
 """How long the words of a slice may take to reach the client before vLLM gets another slice."""
 
@@ -30,23 +28,15 @@ SETTLE_S = 0.3
 async def under_way(
     gateway: httpx2.AsyncClient, figure: Figure, core: int
 ) -> AsyncIterator[AsyncGenerator[Event, None]]:
-    """An explanation whose first words have come, and whose vLLM stands still while the context lasts.
-
-    The small model may have ended its answer before anybody hears the first word of it, so it computes in slices.
-    """
+    """An explanation whose first words have come, and whose vLLM stands still while the context lasts."""
     events = client.explain(gateway, figure.png, figure.caption, temperature=0)
-    first_words = asyncio.create_task(until_words(events))
-    try:
+    async with in_slices(core) as let_go_for_a_slice:
+        first_words = asyncio.create_task(until_words(events))
         while not first_words.done():
-            os.kill(core, signal.SIGCONT)
-            await asyncio.sleep(SLICE_S)
-            os.kill(core, signal.SIGSTOP)
+            await let_go_for_a_slice()
             await asyncio.wait({first_words}, timeout=SETTLE_S)
         await first_words
         yield events
-    finally:
-        with suppress(ProcessLookupError):  # who asked for the context may have killed it
-            os.kill(core, signal.SIGCONT)
 
 
 async def until_words(events: AsyncGenerator[Event, None]) -> None:
