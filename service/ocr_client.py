@@ -135,8 +135,10 @@ class OcrClient:
         try:
             yield
         finally:
-            reader.cancel()
-            await asyncio.wait({reader})
+            while not reader.done():
+                # Again and again: redis-py on Python 3.11 can swallow a cancellation that comes with an answer.
+                reader.cancel()
+                await asyncio.wait({reader}, timeout=1.0)
 
     async def _read(
         self, figure: OpenedFigure, reply: asyncio.Future[Reply | _NoTextError], deadline_s: float, request_id: str
