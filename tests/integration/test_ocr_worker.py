@@ -43,6 +43,7 @@ from ocr_worker.__main__ import main
 from ocr_worker.engines import Pixels
 from ocr_worker.engines.rapid import RapidEngine
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
+from ocr_worker.inbox import Inbox
 from ocr_worker.metrics import WorkerMetrics
 from tests.conftest import RedisServer
 
@@ -271,6 +272,46 @@ async def test_jobs_that_wait_together_are_read_together(redis: Redis, gateway: 
     assert engine.batches == [4, 2]
 
 
+async def test_worker_leaves_idle_workers_their_share(redis: Redis, gateway: Gateway) -> None:
+    engine = Canned()
+    for name in ("w1", "other"):
+        await redis.set(KEYS.worker(name), b"{}", ex=60)
+        await redis.sadd(KEYS.workers, name)
+    for side in range(32, 40):
+        await gateway.ask(blank(side), job_id=f"job-{side}")
+    await make_worker(redis, engine, options=WorkerOptions(batch_size=8)).run(burst=True)
+    assert engine.batches == [5, 2, 1], "one, and half of what then waits"
+
+
+@pytest.mark.usefixtures("group")
+async def test_batch_waits_for_company_while_there_is_other_work(redis: Redis, gateway: Gateway) -> None:
+    engine = Canned()
+    await gateway.ask(blank(33))
+    await die_with_jobs(redis, "busy")
+    worker = make_worker(redis, engine, options=WorkerOptions(batch_size=2, batch_wait_s=20.0, lease_s=60.0))
+    running = asyncio.create_task(worker.run())
+    await gateway.ask(blank(34), job_id="job-2")
+    await until(lambda: _are_pending(redis, 2))
+    await gateway.ask(blank(35), job_id="job-3")
+    assert {(await gateway.reply()).figure_id for _ in range(2)} == {blank(34).id, blank(35).id}
+    worker.stop()
+    await running
+    assert engine.batches == [2]
+
+
+async def test_job_that_is_alone_waits_for_no_company(redis: Redis, gateway: Gateway) -> None:
+    worker = make_worker(redis, Canned(), options=WorkerOptions(batch_size=2, batch_wait_s=3600.0))
+    running = asyncio.create_task(worker.run())
+    await gateway.ask(blank())
+    assert (await gateway.reply()).outcome is Outcome.DONE
+    worker.stop()
+    await running
+
+
+async def _are_pending(redis: Redis, count: int) -> bool:
+    return await pending_jobs(redis) == count
+
+
 async def test_settled_job_leaves_nothing_but_its_result(redis: Redis, gateway: Gateway) -> None:
     figure = blank()
     await gateway.ask(figure)
@@ -312,6 +353,45 @@ async def test_job_claimed_by_dead_worker_is_run_again(redis: Redis, gateway: Ga
     await running
     assert reply.outcome is Outcome.DONE
     assert registry.get_sample_value("llava_graph_ocr_taken_over_total") == 1
+
+
+@pytest.mark.usefixtures("group")
+async def test_jobs_of_a_dead_worker_are_read_one_at_a_time(redis: Redis, gateway: Gateway) -> None:
+    engine = Canned()
+    for side in (32, 33, 34):
+        await gateway.ask(blank(side), job_id=f"job-{side}")
+    await die_with_jobs(redis, "dead")
+    worker = make_worker(redis, engine, options=SHORT_LEASE)
+    running = asyncio.create_task(worker.run())
+    assert [(await gateway.reply()).outcome for _ in range(3)] == [Outcome.DONE] * 3
+    worker.stop()
+    await running
+    assert engine.batches == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("group")
+async def test_stale_job_is_found_behind_many_that_others_hold(redis: Redis, gateway: Gateway) -> None:
+    for side in range(32, 62):
+        await gateway.ask(blank(side), job_id=f"job-{side}")
+    await die_with_jobs(redis, "busy", count=30)
+    last: Any = await redis.xrevrange(KEYS.jobs, count=1)
+    await redis.execute_command("XCLAIM", KEYS.jobs, GROUP, "dead", 0, last[0][0], "IDLE", 3_600_000)
+    await make_worker(redis, Canned(), options=WorkerOptions(lease_s=60.0)).run(burst=True)
+    assert (await gateway.reply()).figure_id == blank(61).id
+    assert await pending_jobs(redis) == 29
+
+
+@pytest.mark.usefixtures("group")
+async def test_worker_that_is_gone_leaves_the_group_only_when_it_holds_nothing(redis: Redis, gateway: Gateway) -> None:
+    await gateway.ask(blank())
+    await die_with_jobs(redis, "dead-with-a-job")
+    await redis.execute_command("XGROUP", "CREATECONSUMER", KEYS.jobs, GROUP, "dead")
+    inbox = Inbox(redis, KEYS, "w1", lease_ms=0, result_ttl_ms=1, failure_ttl_ms=1)
+    await redis.sadd(KEYS.workers, "dead", "dead-with-a-job")
+    await until(inbox.bury)
+    left: Any = await redis.xinfo_consumers(KEYS.jobs, GROUP)
+    assert [one["name"] for one in left] == [b"dead-with-a-job"]
+    assert await redis.smembers(KEYS.workers) == set()
 
 
 async def test_living_worker_keeps_its_job_however_long_it_takes(redis: Redis, gateway: Gateway) -> None:
@@ -589,7 +669,7 @@ async def test_check_tells_whether_a_worker_of_this_host_lives(
     process = await start_worker(redis_url)
     await until(lambda: live_workers(redis, KEYS))
     result = await asyncio.to_thread(CliRunner().invoke, main, ["--check"])
-    assert (result.exit_code, "rapidocr-" in result.output) == (0, True)
+    assert (result.exit_code, "1 of 1 OCR worker processes at work" in result.output) == (0, True)
     process.send_signal(signal.SIGINT)
     await asyncio.wait_for(process.communicate(), 30)
     result = await asyncio.to_thread(CliRunner().invoke, main, ["--check"])
