@@ -45,6 +45,7 @@ _model_option = click.option(
     show_default=True,
     help="Folder of the model's manifest, and of its weights if they lie there.",
 )
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
