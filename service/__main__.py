@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 import structlog
 import uvicorn
 from pydantic import ValidationError
 
 from llava_graph.manifest import ManifestError
+from service.access import AccessError
 from service.app import create_app
 from service.logs import configure_logging
 from service.settings import GatewaySettings
@@ -29,9 +32,10 @@ def main(host: str | None, port: int | None) -> None:
     configure_logging(settings.log_level)
     try:
         app = create_app(settings)
-    except ManifestError as error:
+    except (AccessError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     structlog.stdlib.get_logger(__name__).info("settings", **settings.for_log())
+    _collect_garbage_rarely()
     uvicorn.run(
         app,
         host=settings.host,
@@ -44,6 +48,14 @@ def main(host: str | None, port: int | None) -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
+
+
+def _collect_garbage_rarely() -> None:
+    """What lives as long as the process is not searched for garbage again, and the rest more rarely: with hundreds of
+    streams, whose objects are no garbage, Python's defaults stop all of them for tens of milliseconds at a time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1000)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-import httpx2
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +18,9 @@ from starlette.responses import Response
 from llava_graph import jobs
 from llava_graph.figure import FigureLimits
 from llava_graph.manifest import ModelManifest, load_manifest
-from service import engine as engines
+from service.access import Identify, KeyRing, default_limits, keys_are_asked_for
+from service.admission import Admission, Admit
+from service.engine import Engine
 from service.errors import BodyMalformed, FieldProblem, FieldsInvalid, GatewayError, problem_of
 from service.explain import Explainer
 from service.figure_store import FigureStore
@@ -29,6 +30,7 @@ from service.metrics import Metrics
 from service.middleware import REQUEST_ID, BoundBody, HangUp, RecordRequests
 from service.ocr_client import OcrClient
 from service.openapi import DescribedApp
+from service.rates import LimitRates, RateLimits
 from service.record import record_of
 from service.routes.chat import chat_router
 from service.routes.explain import explain_router
@@ -45,27 +47,24 @@ def create_app(
     *,
     manifest: ModelManifest | None = None,
     redis: Redis | None = None,
-    engine_http: httpx2.AsyncClient | None = None,
     registry: CollectorRegistry | None = None,
 ) -> FastAPI:
     """The gateway for one model and one engine. What is not handed in is made from the settings, and closed again.
 
     Connects to nothing before the application starts, and then only to Redis; it starts without Redis, without OCR
-    workers and without an engine. Raises ManifestError when the model's manifest cannot be read.
+    workers and without an engine. Raises ManifestError when the model's manifest cannot be read, AccessError when the
+    keys cannot, or when there are none where callers must have one.
     """
     manifest = manifest or load_manifest(settings.model_dir)
     metrics = Metrics(registry or CollectorRegistry())
     keys = jobs.Keys(settings.key_prefix)
+    key_ring = KeyRing(settings)
+    asked_for = key_ring if keys_are_asked_for(settings, key_ring) else None
     owned = AsyncExitStack()
     if redis is None:
         redis = jobs.connect(settings.redis_url)
         owned.push_async_callback(redis.aclose)
-    if engine_http is None:
-        engine_http = engines.connect(settings)
-        owned.push_async_callback(engine_http.aclose)
-    engine = engines.Engine(
-        engine_http, manifest.name, probe_s=settings.engine_probe_s, answer_deadline_s=settings.answer_deadline_s
-    )
+    engine = Engine(settings, manifest.name)
     reader = OcrClient(
         redis, keys, metrics, max_depth=settings.ocr_max_depth, redis_deadline_s=settings.redis_deadline_s
     )
@@ -79,13 +78,22 @@ def create_app(
         max_bytes=settings.figure_store_bytes,
         deadline_s=settings.redis_deadline_s,
     )
-    explainer = Explainer(manifest, opener, store, reader, engine, metrics, ocr_deadline_s=settings.ocr_deadline_s)
+    admission = Admission(
+        metrics, running=settings.max_answers, waiting=settings.max_waiting_answers, wait_s=settings.answer_wait_s
+    )
+    rates = RateLimits(redis, settings.key_prefix, metrics, deadline_s=settings.redis_deadline_s)
+    explainer = Explainer(
+        manifest, opener, store, reader, engine, admission, metrics, ocr_deadline_s=settings.ocr_deadline_s
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with owned:
             owned.callback(opener.close)
             await owned.enter_async_context(reader.listening())
+            await owned.enter_async_context(engine.connected())
+            await owned.enter_async_context(key_ring.watched())
+            await owned.enter_async_context(rates.renewing())
             log.info("gateway_starts", model=manifest.name, revision=manifest.revision)
             yield
             log.info("gateway_stops")
@@ -109,6 +117,9 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _refuse_fields)
     app.add_exception_handler(Exception, _unforeseen)
     # The last one added is the outermost.
+    app.add_middleware(LimitRates, rates=rates)
+    app.add_middleware(Admit, admission=admission)
+    app.add_middleware(Identify, keys=asked_for, limits=default_limits(settings))
     app.add_middleware(BoundBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(HangUp)
     app.add_middleware(RecordRequests, metrics=metrics)

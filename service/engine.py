@@ -3,6 +3,9 @@
 Works with every server that speaks the protocol; written against vLLM and `transformers serve`, and sending only
 OpenAI's own fields, because the latter refuses others. Whatever goes wrong on the way comes out as one of the
 EngineFailures of service.errors. This module knows nothing of figures, captions or OCR: messages come in ready.
+
+Every token of every answer passes through here, so what is done for each is little: bytes are taken from the socket as
+many as there are, and tokens that arrived together leave together.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
+import aiohttp
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from service.errors import (
     EngineError,
@@ -37,6 +42,10 @@ _IDLE_S = 2.0
 """Idle connections are dropped after this: uvicorn, which most engines run on, closes its own after 5 s, and a request
 sent on a connection that is just being closed fails."""
 
+_FRESH_S = 1.0
+"""An engine that was heard so lately is there, unless something has failed since."""
+
+_MAX_LINE_BYTES = 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 
 # How vLLM, SGLang, llama.cpp and OpenAI word that prompt and answer do not fit.
@@ -65,21 +74,40 @@ class Finish:
 
 
 class Engine:
-    """A client of one engine. `model` is the id under which the engine serves the model. The HTTP client is handed in
-    (see `connect`), with the engine as its base URL and deadlines set, and stays the caller's to close."""
+    """A client of one engine, which serves the model under the id `model`. Works inside
+    `async with engine.connected():`, and connects to nothing before it is asked."""
 
-    def __init__(self, http: httpx2.AsyncClient, model: str, *, probe_s: float, answer_deadline_s: float) -> None:
-        self._http = http
+    def __init__(self, settings: GatewaySettings, model: str) -> None:
+        self._settings = settings
         self.model = model
-        self._probe_s = probe_s
-        self._answer_deadline_s = answer_deadline_s
+        self._http: aiohttp.ClientSession | None = None
+        self._streams = 0
         self._probe: asyncio.Task[str | None] | None = None
+        self._heard_s = float("-inf")
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Keeps the connections to the engine; when it ends, they are closed."""
+        key = self._settings.engine_api_key
+        async with aiohttp.ClientSession(
+            # `stream` keeps the bound itself: here a stream past it would wait, and its wait look like a dead engine.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._settings.engine_connect_s, sock_read=self._settings.engine_silence_s
+            ),
+            headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as self._http:
+            yield
 
     async def check(self) -> None:
         """Returns when the engine answers, or has at least taken the connection: one that is busy may answer late.
 
-        Raises EngineUnavailable when it does not. Requests that check at the same time share one probe.
+        An engine that was heard within the last second, in any stream or check, is not asked again, unless something
+        failed since. Raises EngineUnavailable. Requests that check at the same time share one probe.
         """
+        if asyncio.get_running_loop().time() - self._heard_s < _FRESH_S:
+            return
         if self._probe is None:
             self._probe = asyncio.create_task(self._ask_health(), name="engine-probe")
             self._probe.add_done_callback(self._probe_done)
@@ -90,44 +118,61 @@ class Engine:
     async def stream(
         self, messages: Sequence[dict[str, object]], sampling: Sampling, request_id: str
     ) -> AsyncGenerator[str | Finish]:
-        """The answer in pieces as they come, then one Finish. Closing the generator closes the engine's connection,
-        which stops the generation.
+        """The answer in pieces as they come, then one Finish. Tokens that arrive together are one piece. Closing the
+        generator closes the engine's connection, which stops the generation.
 
-        Raises an EngineFailure, PromptTooLong when the engine says so, or Overloaded when it says that.
+        Raises an EngineFailure, PromptTooLong when the engine says so, or Overloaded when it says that or when as many
+        answers are being streamed as the settings allow.
         """
+        if self._streams >= self._settings.engine_connections:
+            raise Overloaded("All connections to the model's server are in use.")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._answer_deadline_s
-        reason: str | None = None
-        usage: Usage | None = None
+        deadline = loop.time() + self._settings.answer_deadline_s
+        answer = _Answer()
+        self._streams += 1
         try:
-            async with self._http.sse(
-                "/v1/chat/completions",
-                method="POST",
-                json=self._body(messages, sampling),
-                headers={"X-Request-Id": request_id},
-            ) as source:
-                if source.response.status_code != 200:
-                    raise await _refusal(source.response)
-                async for event in source:
-                    if event.data == "[DONE]":
-                        break
-                    chunk = _chunk(event.data)
-                    text, ended, counted = _read(chunk)
-                    reason = ended or reason
-                    usage = counted or usage
-                    if text:
+            async with self._post(self._body(messages, sampling), request_id) as response:
+                del messages  # it holds the figure, and answers take long
+                while not answer.complete and (data := await response.content.readany()):
+                    self._heard_s = loop.time()
+                    if text := answer.read(data):
                         yield text
-                    if loop.time() > deadline:
-                        raise EngineTimeout(f"The answer was not complete after {self._answer_deadline_s:g} s.")
-        except httpx2.HTTPError as error:
+                    if answer.trouble is not None:
+                        raise answer.trouble
+                    if self._heard_s > deadline:
+                        raise EngineTimeout(
+                            f"The answer was not complete after {self._settings.answer_deadline_s:g} s."
+                        )
+        except aiohttp.ClientError as error:
+            self._heard_s = float("-inf")
             # A line that breaks after the last token has cost nothing but the usage.
-            if reason is None:
+            if answer.reason is None:
                 raise _failure(error) from error
-        if reason is None:
+        finally:
+            self._streams -= 1
+        if answer.reason is None:
             raise EngineInterrupted("The model's server ended the stream before the answer was complete.")
-        yield Finish(reason, usage)
+        yield Finish(answer.reason, answer.usage)
 
-    def _body(self, messages: Sequence[dict[str, object]], sampling: Sampling) -> dict[str, object]:
+    @asynccontextmanager
+    async def _post(self, body: bytes, request_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response, known to be an event stream."""
+        assert self._http is not None
+        async with self._http.post(
+            f"{self._settings.engine_url}/v1/chat/completions",
+            data=body,
+            # Nobody compresses a stream of tokens for a neighbour to unpack.
+            headers={"Content-Type": "application/json", "X-Request-Id": request_id, "Accept-Encoding": "identity"},
+            allow_redirects=False,
+        ) as response:
+            del body
+            if response.status != 200:
+                raise await _refusal(response)
+            if response.content_type != "text/event-stream":
+                raise EngineGarbled("The model's server did not send an event stream.")
+            yield response
+
+    def _body(self, messages: Sequence[dict[str, object]], sampling: Sampling) -> bytes:
         body: dict[str, object] = {
             "model": self.model,
             "messages": messages,
@@ -139,19 +184,25 @@ class Engine:
         # Greedy decoding has no use for it, and engines warn about it.
         if sampling.temperature > 0 and sampling.top_p < 1:
             body["top_p"] = sampling.top_p
-        return body
+        return json.dumps(body).encode()
 
     async def _ask_health(self) -> str | None:
         """What is wrong, or None. The engines we know answer /health; one that knows no such path is there all the
-        same, and so is one whose connections are all in use."""
+        same."""
+        assert self._http is not None
+        probe_s = self._settings.engine_probe_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=probe_s, sock_read=probe_s)
         try:
-            async with self._http.stream("GET", "/health", timeout=self._probe_s) as response:
-                if response.status_code < 500:
+            async with self._http.get(
+                f"{self._settings.engine_url}/health", timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status < 500:
+                    self._heard_s = asyncio.get_running_loop().time()
                     return None
-                return f"The model's server says that it is not ready (HTTP {response.status_code})."
-        except (httpx2.ReadTimeout, httpx2.PoolTimeout):
+                return f"The model's server says that it is not ready (HTTP {response.status})."
+        except aiohttp.SocketTimeoutError:
             return None
-        except httpx2.HTTPError as error:
+        except aiohttp.ClientError as error:
             log.warning("engine_unavailable", detail=f"{type(error).__name__}: {error}")
             return "The model's server does not answer."
 
@@ -159,29 +210,59 @@ class Engine:
         self._probe = None
 
 
-def connect(settings: GatewaySettings) -> httpx2.AsyncClient:
-    """An HTTP client for the engine on which everything has a deadline. Close it with `aclose()`."""
-    key = settings.engine_api_key
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-    return httpx2.AsyncClient(
-        base_url=settings.engine_url,
-        headers=headers,
-        timeout=httpx2.Timeout(
-            connect=settings.engine_connect_s,
-            write=settings.engine_write_s,
-            read=settings.engine_silence_s,
-            pool=settings.engine_connect_s,
-        ),
-        limits=httpx2.Limits(max_connections=settings.engine_connections, keepalive_expiry=_IDLE_S),
-        trust_env=False,  # The engine is a neighbour: a proxy for the outside world is not for it.
-    )
+class _Answer:
+    """A stream of chat completion chunks as far as it has been read. `trouble` is set when it must not be read on;
+    whatever text came before that is still returned.
+
+    Of server-sent events it reads what OpenAI's protocol uses: one `data:` line an event.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.usage: Usage | None = None
+        self.complete = False
+        self.trouble: EngineFailure | None = None
+        self._rest = b""
+
+    def read(self, data: bytes) -> str:
+        """The text in the lines that `data` completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        text = ""
+        try:
+            if len(self._rest) > _MAX_LINE_BYTES:
+                raise EngineGarbled("The model's server sent a line without an end.")
+            for line in lines:
+                if line.startswith(b"data:"):
+                    text += self._event(line[5:].strip())
+        except EngineFailure as failure:
+            self.trouble = failure
+        return text
+
+    def _event(self, data: bytes) -> str:
+        if self.complete or data == b"[DONE]":
+            self.complete = True
+            return ""
+        chunk = _chunk(data)
+        try:
+            if usage := chunk.get("usage"):
+                self.usage = Usage.model_validate(usage)
+            if not chunk["choices"]:
+                return ""
+            choice = chunk["choices"][0]
+            self.reason = choice.get("finish_reason") or self.reason
+            text: str = choice["delta"].get("content") or ""
+            # JSON can spell half a character (a lone surrogate), which nothing after this could encode.
+            return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        except (KeyError, IndexError, TypeError, AttributeError, ValidationError) as error:
+            log.warning("engine_garbled", data=repr(chunk)[:500])
+            raise EngineGarbled("The model's server sent something else than a chunk of a chat completion.") from error
 
 
-def _chunk(data: str) -> dict[str, Any]:
+def _chunk(data: bytes) -> dict[str, Any]:
     try:
-        chunk = json.loads(data)
+        chunk = _parsed(data)
     except ValueError as error:
-        log.warning("engine_garbled", data=data[:500])
+        log.warning("engine_garbled", data=data[:500].decode("utf-8", "replace"))
         raise EngineGarbled("The model's server sent a line that is not JSON.") from error
     if not isinstance(chunk, dict):
         raise EngineGarbled("The model's server sent something else than a chunk of a chat completion.")
@@ -191,30 +272,19 @@ def _chunk(data: str) -> dict[str, Any]:
     return chunk
 
 
-def _read(chunk: dict[str, Any]) -> tuple[str, str | None, Usage | None]:
-    """Text, finish reason and usage of a chunk; each may be missing."""
-    text, reason, usage = "", None, None
+def _parsed(data: bytes) -> Any:
     try:
-        if chunk["choices"]:
-            choice = chunk["choices"][0]
-            text = choice["delta"].get("content") or ""
-            reason = choice.get("finish_reason")
-        if chunk.get("usage"):
-            usage = Usage.model_validate(chunk["usage"])
-        if not text.isascii():
-            # JSON can spell half a character (a lone surrogate), which nothing after this could encode.
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    except (KeyError, IndexError, TypeError, AttributeError, ValidationError) as error:
-        log.warning("engine_garbled", data=repr(chunk)[:500])
-        raise EngineGarbled("The model's server sent something else than a chunk of a chat completion.") from error
-    return text, reason, usage
+        return from_json(data)
+    except ValueError:
+        # Pydantic's parser takes a third of the time, and no lone surrogates.
+        return json.loads(data)
 
 
-async def _refusal(response: httpx2.Response) -> EngineFailure | RequestError | Overloaded:
+async def _refusal(response: aiohttp.ClientResponse) -> EngineFailure | RequestError | Overloaded:
     """What an answer other than 200 means. The engine's words go to the log: they may name its files and addresses."""
-    status = response.status_code
+    status = response.status
     words = b""
-    async for part in response.aiter_bytes():
+    async for part in response.content.iter_any():
         words += part
         if len(words) >= _MAX_ERROR_BYTES:
             break
@@ -231,15 +301,13 @@ async def _refusal(response: httpx2.Response) -> EngineFailure | RequestError | 
     return EngineRefused(f"The model's server did not accept the request (HTTP {status}).")
 
 
-def _failure(error: httpx2.HTTPError) -> EngineFailure | Overloaded:
+def _failure(error: aiohttp.ClientError) -> EngineFailure:
     match error:
-        case httpx2.ConnectError() | httpx2.ConnectTimeout():
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
             return EngineUnavailable("The model's server does not answer.")
-        case httpx2.PoolTimeout():
-            return Overloaded("All connections to the model's server are in use.")
-        case httpx2.TimeoutException():
+        case aiohttp.ServerTimeoutError():
             return EngineTimeout("The model's server was silent for too long.")
-        case httpx2.SSEError() | httpx2.DecodingError():
-            return EngineGarbled("The model's server did not send an event stream.")
+        case aiohttp.ClientResponseError():
+            return EngineGarbled("The model's server did not answer in HTTP.")
         case _:
             return EngineInterrupted("The connection to the model's server broke.")

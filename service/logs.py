@@ -11,7 +11,7 @@ import sys
 
 import structlog
 
-_CHATTY = ("httpx2", "httpcore2", "python_multipart", "asyncio")
+_CHATTY = ("aiohttp", "python_multipart", "asyncio")
 """Libraries whose information is about each call or byte; their warnings still count."""
 
 

@@ -6,6 +6,7 @@ What a model needs (its context template, lengths, sampling) is not set here: th
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -21,6 +22,26 @@ class GatewaySettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one")
+    access: Literal["auto", "keys", "open"] = Field(
+        default="auto",
+        description="Whether callers need a key: keys, open, or auto: where there are keys, or where others than this "
+        "machine can reach the gateway",
+    )
+    keys_file: Path | None = Field(default=None, description="TOML file of the keys that are accepted")
+    keys: SecretStr | None = Field(default=None, description="The same as in such a file, in the environment itself")
+    requests_per_minute: int = Field(
+        default=0,
+        ge=0,
+        description="Requests a minute of one caller, here and in the next two: a key without limits of its own or, "
+        "without keys, an address; 0 is no limit",
+    )
+    upload_bytes_per_minute: int = Field(default=0, ge=0, description="Bytes that one caller may send a minute")
+    concurrent_streams: int = Field(default=0, ge=0, description="Answers that one caller may have made at once")
+    max_answers: int = Field(default=256, ge=1, description="Answers that the engine makes at once")
+    max_waiting_answers: int = Field(
+        default=512, ge=0, description="Answers asked for beyond that, past which requests are refused"
+    )
+    answer_wait_s: float = Field(default=60.0, gt=0, description="How long an answer may wait for its turn")
     model_dir: Path = Field(default=Path("model_repo/llava-graph-tiny"), description="Folder of the model's manifest")
     examples_dir: Path = Field(
         default=Path("examples"), description="Folder of the figures that the page offers to try; may be missing"
@@ -56,9 +77,6 @@ class GatewaySettings(BaseSettings):
     redis_deadline_s: float = Field(default=1.0, gt=0, le=30, description="How long one call to Redis may take")
 
     engine_connect_s: float = Field(default=2.0, gt=0, description="How long connecting to the engine may take")
-    engine_write_s: float = Field(
-        default=30.0, gt=0, description="How long the engine may take to accept the next bytes of a prompt"
-    )
     engine_silence_s: float = Field(
         default=120.0,
         gt=0,

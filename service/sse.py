@@ -61,19 +61,20 @@ class EventStream(StreamingResponse):
         self._write_s = write_s
         # Events and comments come from two tasks; ASGI does not promise that `send` may be called by both at once.
         self._sending = asyncio.Lock()
+        self._writing_since_s: float | None = None
         self._sent_at_s = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with asyncio.TaskGroup() as group:
-                comments = group.create_task(self._break_silence(send), name="sse-keepalive")
+                watch = group.create_task(self._watch(send), name="sse-watch")
                 # Closed here, for a client can also be given up between two parts, outside of the generator.
                 async with aclosing(self._encoded):
                     async for event in self._encoded:
                         await self._write(send, event, more=True)
                 await self._write(send, b"", more=False)
-                comments.cancel()
+                watch.cancel()
         except* TimeoutError:
             record_of(scope).outcome = "client_gone"
             log.warning("client_stalled", after_s=self._write_s)
@@ -89,17 +90,28 @@ class EventStream(StreamingResponse):
                 yield encode(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))
 
     async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
+        """Runs for every event, so it only notes when it begins and ends; `_watch` looks after it."""
+        clock = asyncio.get_running_loop().time
         async with self._sending:
-            async with asyncio.timeout(self._write_s):
-                await send({"type": "http.response.body", "body": body, "more_body": more})
-            self._sent_at_s = asyncio.get_running_loop().time()
+            self._writing_since_s = clock()
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+            self._writing_since_s = None
+            self._sent_at_s = clock()
 
-    async def _break_silence(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        self._sent_at_s = loop.time()
+    async def _watch(self, send: Send) -> None:
+        """Breaks silences; raises TimeoutError when a write takes too long. Wakes rarely, however many events there
+        are, but often enough that no write which begins while it sleeps is overdue before it looks."""
+        clock = asyncio.get_running_loop().time
+        self._sent_at_s = clock()
         while True:
-            silence_s = loop.time() - self._sent_at_s
-            if silence_s >= self._keepalive_s:
-                await self._write(send, KEEPALIVE, more=True)
+            if self._writing_since_s is not None:
+                left_s = self._writing_since_s + self._write_s - clock()
+                if left_s <= 0:
+                    raise TimeoutError
             else:
-                await asyncio.sleep(self._keepalive_s - silence_s)
+                left_s = self._sent_at_s + self._keepalive_s - clock()
+                if left_s <= 0:
+                    async with asyncio.timeout(self._write_s):
+                        await self._write(send, KEEPALIVE, more=True)
+                    continue
+            await asyncio.sleep(min(left_s, self._write_s))

@@ -270,6 +270,39 @@ async def test_engine_failure_is_a_problem_or_an_error_event_with_the_same_code(
     assert service.metric("problems_total", code=code) == 2
 
 
+async def test_text_that_came_with_a_failure_still_goes_out(service: Gateway, engine: OpenAIEngine) -> None:
+    engine.behaviour = sends(b'data: {"choices": [{"delta": {"content": "The "}}]}\n\ndata: {"error": "CUDA"}\n\n')
+    assert [event.data.get("text") or event.name for event in await service.events()][-2:] == ["The ", "error"]
+
+
+async def test_line_without_an_end_is_not_gathered_for_ever(service: Gateway, engine: OpenAIEngine) -> None:
+    engine.behaviour = sends(b"data: ", *[b"x" * 65_536] * 20)
+    assert (await service.events())[-1].data["code"] == "engine_garbled"
+
+
+async def test_engine_with_all_its_connections_in_use_is_overloaded(redis_url: str, engine: OpenAIEngine) -> None:
+    engine.behaviour = stalls_after("The ")
+    async with (
+        serving(engine, lifespan=False) as url,
+        gateway(redis_url, url, engine_connections=1) as service,
+        service.stream() as events,
+    ):
+        while (await anext(events)).name != "delta":
+            pass
+        _assert_problem(await service.post(stream=False), 503, "overloaded")
+        assert len(engine.requests) == 1
+
+
+async def test_engine_that_just_failed_is_asked_again_before_the_next_stream_begins(
+    redis_url: str, engine: OpenAIEngine
+) -> None:
+    async with serving(engine, lifespan=False) as url, gateway(redis_url, url) as service:
+        engine.behaviour = breaks_off_after("The ")
+        assert (await service.events())[-1].data["code"] == "engine_interrupted"
+        engine.health_status = 503
+        _assert_problem(await service.post(), 503, "engine_unavailable")
+
+
 async def test_words_of_the_engine_stay_in_the_log(service: Gateway, engine: OpenAIEngine) -> None:
     engine.behaviour = sends(b"no such file: /secret/weights", status=500)
     assert "secret" not in (await service.post(stream=False)).text
