@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +63,22 @@ class RunningStack(RunningCommand):
 
     def pid(self, part: str) -> int:
         return int(self.state["parts"][part]["pid"])
+
+
+def processes_of(group: int) -> dict[int, str]:
+    """The living processes of a process group, by id, with their names; one that has ended and of which its parent has
+    not yet taken note (`Z`) lives no longer."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            if os.getpgid(int(folder.name)) != group or "\nState:\tZ" in (folder / "status").read_text():
+                continue
+            found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
+        except (FileNotFoundError, ProcessLookupError):  # ended while we looked
+            continue
+    return found
 
 
 @pytest.fixture(scope="session")

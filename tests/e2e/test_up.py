@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -12,26 +11,18 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, RunningCommand, RunningStack
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+from tests.e2e.conftest import REPOSITORY, RunningCommand, RunningStack, processes_of
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything_in_order_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     running = RunningStack(tmp_path)
     pids = {part: running.pid(part) for part in ("redis", "ocr-worker", "engine", "gateway")}
-    assert all(lives(pid) for pid in pids.values())
+    assert all(processes_of(pid) for pid in pids.values())
 
     assert running.stop(number) == 0, "\n".join(running.output)
 
-    assert [part for part, pid in pids.items() if lives(pid)] == []
+    assert [part for part, pid in pids.items() if processes_of(pid)] == []
     stopped = [line.split()[1] for line in running.output if line.endswith("stopped")]
     assert stopped == ["gateway", "engine", "ocr-worker", "redis"]
     assert not (tmp_path / "run.json").exists()

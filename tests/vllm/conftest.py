@@ -17,7 +17,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -27,7 +26,7 @@ from llava_graph import client
 from synthetic import write
 from synthetic.render import render
 from synthetic.sample import sample_figure
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import RunningStack, processes_of
 from tests.vllm.metrics import EngineMetrics
 
 OCR_DEADLINE_S = "120"
@@ -99,21 +98,6 @@ async def done(gateway: httpx2.AsyncClient, figure: Figure) -> dict[str, Any]:
     async for event in client.explain(gateway, figure.png, figure.caption, temperature=0):
         data = event.data
     return data
-
-
-def processes_of(group: int) -> dict[int, str]:
-    """The living processes of a process group, by id, with their names."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            if os.getpgid(int(folder.name)) != group or "\nState:\tZ" in (folder / "status").read_text():
-                continue
-            found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
-        except (FileNotFoundError, ProcessLookupError):  # ended while we looked
-            continue
-    return found
 
 
 SLICE_S = 0.02

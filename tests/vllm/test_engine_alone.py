@@ -16,8 +16,7 @@ import pytest
 from llava_graph.local.addresses import Address
 from llava_graph.local.engine.vllm import Build, serve_flags
 from llava_graph.manifest import load_manifest
-from tests.e2e.conftest import REPOSITORY, RunningCommand, RunningStack
-from tests.vllm.conftest import processes_of
+from tests.e2e.conftest import REPOSITORY, RunningCommand, RunningStack, processes_of
 
 pytestmark = pytest.mark.timeout(300)
 
