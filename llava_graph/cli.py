@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "explain": Subcommand("llava_graph.local.explaining:explain", "local", "Explain figures."),
     "engine": Subcommand("llava_graph.local.commands:engine", "local", "Run and supervise the inference engine."),
     "gateway": Subcommand("service.__main__:main", "service", "Run the gateway (HTTP)."),
+    "keys": Subcommand("llava_graph.keys:main", "service", "Make API keys for the gateway."),
     "ocr-worker": Subcommand("ocr_worker.__main__:main", "ocr", "Run an OCR worker."),
     "data": Subcommand("synthetic.cli:main", "data", "Make synthetic figures with known truth."),
     "train": Subcommand("training.cli:main", "training", "Train a model."),

@@ -3,6 +3,9 @@
     GatewayError
     ├── RequestError                      the client can mend it
     │   ├── BodyMalformed         400     body_malformed
+    │   ├── Unauthorized          401     unauthorized         no key, or none that is known
+    │   ├── LengthRequired        411     length_required      bytes are limited, and their number is not told
+    │   ├── RateLimited           429     rate_limited         this caller has asked for too much
     │   ├── BodyTooLarge          413     body_too_large
     │   ├── BodyTypeUnsupported   415     content_type_unsupported
     │   ├── FieldsInvalid         422     fields_invalid
@@ -74,6 +77,30 @@ class RequestError(GatewayError):
 
 class BodyMalformed(RequestError):
     code, title, status = "body_malformed", "The body could not be read", 400
+
+
+class Unauthorized(RequestError):
+    """`wrong_key` tells a key that is not accepted from one that was not sent (RFC 6750)."""
+
+    code, title, status = "unauthorized", "A key is needed", 401
+
+    def __init__(self, detail: str, *, wrong_key: bool = False) -> None:
+        super().__init__(detail)
+        challenge = 'Bearer realm="llava-graph"' + (', error="invalid_token"' if wrong_key else "")
+        self.headers = {"WWW-Authenticate": challenge}
+
+
+class LengthRequired(RequestError):
+    code, title, status = "length_required", "The length of the body must be told", 411
+
+
+class RateLimited(RequestError):
+    code, title, status = "rate_limited", "This caller has asked for too much", 429
+    retry_after_s = 1
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(detail)
 
 
 class BodyTooLarge(RequestError):

@@ -17,6 +17,7 @@ from llava_graph.context import FigureContext, Turn, conversation
 from llava_graph.grounding import ground
 from llava_graph.manifest import ModelManifest
 from llava_graph.support import unsupported
+from service.admission import Admission
 from service.engine import Engine, Finish, Sampling
 from service.errors import EngineInterrupted
 from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, Mention, OcrLine, OcrPart, Part, Timings
@@ -64,6 +65,7 @@ class Explainer:
         store: FigureStore,
         reader: OcrClient,
         engine: Engine,
+        admission: Admission,
         metrics: Metrics,
         *,
         ocr_deadline_s: float,
@@ -73,6 +75,7 @@ class Explainer:
         self._store = store
         self._reader = reader
         self._engine = engine
+        self._admission = admission
         self._metrics = metrics
         self._ocr_deadline_s = ocr_deadline_s
 
@@ -91,7 +94,8 @@ class Explainer:
     async def explain(self, subject: Subject, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
         """FigurePart, OcrPart, DeltaParts, Answer. Closing the generator stops whatever is under way.
 
-        Raises the engine's GatewayErrors. The first part comes only when the engine is known to be there.
+        Raises the engine's GatewayErrors, and Overloaded when no turn with it comes. The first part comes only when
+        the engine is known to be there.
         """
         figure, total, ready_ms = subject.figure, subject.clock, subject.ready_ms
         record.facts["figure_id"] = figure.figure_id
@@ -112,7 +116,7 @@ class Explainer:
         pace = _Pace(self._metrics, total, record)
         pieces: list[str] = []
         finish: Finish | None = None
-        async with aclosing(stream) as answer:
+        async with self._admission.turn(), aclosing(stream) as answer:
             async for piece in answer:
                 if isinstance(piece, Finish):
                     finish = piece

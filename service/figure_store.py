@@ -38,9 +38,6 @@ from service.errors import FigureRefused, FiguresUnavailable, FigureUnknown
 from service.figures import OpenedFigure
 from service.metrics import Metrics
 
-ANYONE = ""
-"""Whose figures they are where nobody says who he is: everybody's who knows the id."""
-
 _VERSION = 1
 """Part of every key: raised when an older gateway could not read what a newer one stores, or the other way round."""
 

@@ -94,3 +94,31 @@ class Metrics:
             registry=registry,
             buckets=_WAITS_S,
         )
+        self.answers = Gauge(
+            "answers",
+            "Requests for an answer by state: admitted (all of them), running (the engine is at it); the rest upload, "
+            "have their figure read, or wait for their turn",
+            ("state",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
+        self.admission_refused = Counter(
+            "admission_refused",
+            "Requests for an answer refused as overloaded: no_place (too many at once), no_turn (waited too long)",
+            ("reason",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
+        self.rate_limited = Counter(
+            "rate_limited",
+            "Requests refused because their caller was past a limit: requests, upload_bytes, streams",
+            ("limit",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
+        self.rate_limits_skipped = Counter(
+            "rate_limits_skipped",
+            "Requests let through without a look at their caller's limits, because Redis was away",
+            namespace=_NAMESPACE,
+            registry=registry,
+        )

@@ -10,12 +10,23 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from service.access import is_open
 from service.errors import PROBLEM_JSON, Problem
 from service.events import Answer, DeltaPart, ErrorPart, FigurePart, OcrPart
 
 _REF = "#/components/schemas/{model}"
 _DESCRIBED = (Problem, FigurePart, OcrPart, DeltaPart, Answer, ErrorPart)
 _RETRY_AFTER = {"description": "Seconds after which to try again", "schema": {"type": "integer", "minimum": 1}}
+
+_CHALLENGE = {"description": "How to send a key", "schema": {"type": "string"}}
+_RATE_HEADERS = {
+    name: {"description": f"{words}; where the requests of this caller are limited", "schema": {"type": "integer"}}
+    for name, words in (
+        ("RateLimit-Limit", "Requests a minute"),
+        ("RateLimit-Remaining", "How many of them are left"),
+        ("RateLimit-Reset", "Seconds until all of them are there again"),
+    )
+}
 
 
 class DescribedApp(FastAPI):
@@ -27,9 +38,12 @@ class DescribedApp(FastAPI):
             _, definitions = models_json_schema([(model, "serialization") for model in _DESCRIBED], ref_template=_REF)
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= definitions["$defs"]
-            for operations in document["paths"].values():
-                for operation in operations.values():
+            document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
                     _drop_default_422(operation["responses"])
+                    if not is_open(path):
+                        _guard(method, operation)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
         return super().openapi()
@@ -40,6 +54,20 @@ def problem(description: str, *, retry: bool = False) -> dict[str, Any]:
     schema = {"schema": {"$ref": _REF.format(model=Problem.__name__)}}
     described: dict[str, Any] = {"description": description, "content": {PROBLEM_JSON: schema}}
     return described | {"headers": {"Retry-After": _RETRY_AFTER}} if retry else described
+
+
+def _guard(method: str, operation: dict[str, Any]) -> None:
+    """What middleware adds to each call of the API: a key, where one is asked for, and the limits of its caller."""
+    operation["security"] = [{"key": []}, {}]
+    refusals = {
+        "401": problem("A key is needed") | {"headers": {"WWW-Authenticate": _CHALLENGE}},
+        "429": problem("This caller has asked for too much", retry=True),
+    }
+    if method == "post":
+        refusals["411"] = problem("No Content-Length, where the bytes of this caller are limited")
+    operation["responses"] |= refusals
+    for response in operation["responses"].values():
+        response["headers"] = _RATE_HEADERS | response.get("headers", {})
 
 
 def _drop_default_422(responses: dict[str, Any]) -> None:

@@ -17,9 +17,9 @@ from starlette.types import Message as AsgiMessage
 
 from llava_graph.context import Turn
 from llava_graph.manifest import ModelManifest
+from service.callers import caller_of
 from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
 from service.explain import Ask, ContextParts, Explainer
-from service.figure_store import ANYONE
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, respond
@@ -75,7 +75,8 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
         ask = Ask(_turns(asked.messages, settings), asked.context, asked.ocr, asked.max_tokens, asked.temperature)
         record = record_of(request.scope)
         record.facts["stored_id"] = stored_id
-        parts = explainer.explain(await explainer.stored(stored_id, scope=ANYONE), ask, record)
+        subject = await explainer.stored(stored_id, scope=caller_of(request.scope).scope)
+        parts = explainer.explain(subject, ask, record)
         return await respond(parts, stream=asked.stream, record=record, settings=settings)
 
     return router

@@ -16,8 +16,9 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from service.callers import caller_of
 from service.events import OcrLine
-from service.figure_store import ANYONE, FigureAbout, FigureStore
+from service.figure_store import FigureAbout, FigureStore
 from service.figures import FigureOpener
 from service.ocr_client import OcrClient, Reading, ReadingState
 from service.openapi import problem
@@ -91,7 +92,7 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
         caption = checked(caption, settings)
         record = record_of(request.scope)
         figure = await opener.open(await image.read())
-        kept = await store.keep(figure, caption, scope=ANYONE)
+        kept = await store.keep(figure, caption, scope=caller_of(request.scope).scope)
         record.facts |= {"figure_id": figure.figure_id, "stored_id": kept.stored_id}
         reading = await reader.begin(figure, deadline_s=settings.ocr_upload_deadline_s, request_id=record.request_id)
         about = FigureAbout(kept.stored_id, figure.figure_id, figure.width, figure.height, caption)
@@ -102,9 +103,9 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
         )
 
     @router.get("/v1/figures/{id}", summary="What is known of a figure", responses={404: UNKNOWN, 503: _OUT_OF_REACH})
-    async def describe(stored_id: StoredId) -> KeptFigure:
+    async def describe(request: Request, stored_id: StoredId) -> KeptFigure:
         """Its size and caption, and its text as far as it is read. Asking counts as a use."""
-        about = await store.about(stored_id, scope=ANYONE)
+        about = await store.about(stored_id, scope=caller_of(request.scope).scope)
         return _described(about, await reader.progress(about.figure_id))
 
     @router.get(
@@ -120,8 +121,8 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
             503: _OUT_OF_REACH,
         },
     )
-    async def image(stored_id: StoredId) -> Response:
-        stored = await store.load(stored_id, scope=ANYONE)
+    async def image(request: Request, stored_id: StoredId) -> Response:
+        stored = await store.load(stored_id, scope=caller_of(request.scope).scope)
         return Response(stored.figure.png, media_type="image/png", headers=_IMAGE_HEADERS)
 
     @router.delete(
@@ -130,9 +131,9 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
         status_code=204,
         responses={404: UNKNOWN, 503: _OUT_OF_REACH},
     )
-    async def forget(stored_id: StoredId) -> Response:
+    async def forget(request: Request, stored_id: StoredId) -> Response:
         """Forgets image and caption. The text that was read stays cached for its time, under the hash of the pixels."""
-        await store.forget(stored_id, scope=ANYONE)
+        await store.forget(stored_id, scope=caller_of(request.scope).scope)
         return Response(status_code=204)
 
     return router

@@ -42,7 +42,7 @@ def test_each_error_stands_in_the_tree_of_the_docstring(kind: type[GatewayError]
 
 @pytest.mark.parametrize("kind", LEAVES)
 def test_what_can_be_tried_again_says_when(kind: type[GatewayError]) -> None:
-    assert (kind.retry_after_s is not None) == (kind.status in (503, 504) or kind.code in _TRANSIENT)
+    assert (kind.retry_after_s is not None) == (kind.status in (429, 503, 504) or kind.code in _TRANSIENT)
 
 
 _TRANSIENT = ("engine_error", "engine_interrupted")
