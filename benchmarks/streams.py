@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ async def running(tokens_per_s: int, figure: bytes) -> AsyncIterator[Setup]:
         files = {"image": ("growth.png", figure)}
         requests["gateway"].write_bytes(_raw("/v1/explain", data=fields, files=files))
         stub = ["-m", "benchmarks.stub_engine", "--port", str(addresses.engine.port)]
+        gateway = services.gateway_service(addresses, folder.path, folder)
         parts = [
             services.redis_service(addresses, folder),
             Service(
@@ -74,7 +75,8 @@ async def running(tokens_per_s: int, figure: bytes) -> AsyncIterator[Setup]:
                 _healthy(addresses.engine.url),
                 log=folder.log("engine"),
             ),
-            services.gateway_service(addresses, folder.path, folder),
+            # One gateway's worth of streams at once, and none that waits for its turn.
+            replace(gateway, env={**gateway.env, "LLAVA_GRAPH_MAX_ANSWERS": "1024"}),
         ]
         setup = Setup(addresses, requests)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from typing import Any, NoReturn
@@ -26,8 +27,11 @@ class CommandFailedError(Exception):
 
 
 def gateway_client(url: str) -> httpx2.AsyncClient:
+    """A client that identifies itself with the key in the environment, if there is one."""
+    key = os.environ.get("LLAVA_GRAPH_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     # A proxy from the environment is for the outside world; the gateway is ours.
-    return httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT, trust_env=False)
+    return httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT, trust_env=False, headers=headers)
 
 
 def run_command(console: Console, work: Coroutine[Any, Any, None], status_when_stopped: int) -> None:

@@ -199,3 +199,20 @@ async def test_openapi_says_which_calls_want_a_key(service: Gateway) -> None:
         for operation in operations.values():
             assert ("401" in operation["responses"]) is path.startswith("/v1/")
             assert bool(operation.get("security")) is path.startswith("/v1/")
+
+
+async def test_command_sends_the_key_of_its_environment(service: Gateway, tmp_path: Path) -> None:
+    figure = tmp_path / "figure.png"
+    figure.write_bytes(png())
+    command = ["explain", str(figure), "--caption", "", "--no-ocr", "--url", str(service.http.base_url)]
+
+    async def status(**given: str) -> int | None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "llava_graph.cli", *command),
+            env={**os.environ, **given},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        return await process.wait()
+
+    assert await status(LLAVA_GRAPH_KEY=ALICE) == 0
+    assert await status() == 1
