@@ -29,7 +29,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-paddle test-vllm bench-agreement lint format docs clean
+.PHONY: help setup demo up test test-page test-paddle test-vllm bench-ocr bench-agreement lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -58,6 +58,11 @@ test-paddle: $(PADDLE_STAMP) ## Run the tests that need PaddleOCR (1 GB more)
 
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
+
+# COUNT=200 draws more figures; FIGURES=DIR reads those of a folder instead.
+bench-ocr: $(STAMP) $(PADDLE_STAMP) ## Measure the OCR against RapidOCR and PaddleOCR as they come, and the queue
+	$(BIN)/python -m benchmarks.ocr --paddle-python $(PADDLE_VENV)/bin/python $(if $(COUNT),--count $(COUNT)) $(if $(FIGURES),--figures '$(FIGURES)') $(ARGS)
+	$(BIN)/python -m benchmarks.queue
 
 bench-agreement: $(STAMP) $(VLLM_STAMP) ## Compare greedy answers of vLLM and transformers
 	$(BIN)/python -m benchmarks.agreement --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
