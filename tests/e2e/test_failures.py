@@ -58,6 +58,13 @@ def never_seen(example: Example, side: int) -> bytes:
         return file.getvalue()
 
 
+def children(parent: int) -> list[int]:
+    """The processes that do the work of a parent."""
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    assert found
+    return [int(pid) for pid in found]
+
+
 async def explained(url: str, image: bytes) -> dict[str, Event]:
     async with httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT) as gateway:
         return {event.name: event async for event in client.explain(gateway, image, "A caption.", max_tokens=24)}
@@ -66,13 +73,15 @@ async def explained(url: str, image: bytes) -> dict[str, Event]:
 async def test_with_the_ocr_worker_stopped_the_answer_comes_from_the_caption(
     stack: RunningStack, folder: RunFolder, examples: list[Example]
 ) -> None:
-    worker = stack.pid("ocr-worker")
+    readers = children(stack.pid("ocr-worker"))
     async with own_gateway(stack, folder) as url:
-        os.kill(worker, signal.SIGSTOP)
+        for reader in readers:
+            os.kill(reader, signal.SIGSTOP)
         try:
             parts = await explained(url, never_seen(examples[0], 500))
         finally:
-            os.kill(worker, signal.SIGCONT)
+            for reader in readers:
+                os.kill(reader, signal.SIGCONT)
     assert parts["ocr"].data["status"] == "timeout"
     assert parts["ocr"].data["lines"] == []
     assert parts["done"].data["usage"]["completion_tokens"] > 0

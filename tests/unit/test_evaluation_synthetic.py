@@ -45,9 +45,17 @@ max_new_tokens = 256
 class _Wire:
     """A server of /v1/explain. `fates` says what happens to the first requests, one after the other."""
 
-    def __init__(self, *fates: str) -> None:
+    def __init__(self, *fates: str, first_readings_are_late: bool = False) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.first_readings_are_late = first_readings_are_late
         self._fates = list(fates)
+        self._read: set[str] = set()
+
+    def _is_new(self, caption: str) -> bool:
+        """Whether this figure was not asked to be read before."""
+        new = caption not in self._read
+        self._read.add(caption)
+        return new
 
     async def explain(self, request: Request) -> Response:
         form = await request.form()
@@ -58,6 +66,8 @@ class _Wire:
         if fate == "overloaded":
             return _problem(503, "overloaded", retryable=True)
         read = form["ocr"] == "auto"
+        if self.first_readings_are_late and read and self._is_new(str(form["caption"])):
+            fate = "late"
         status = ("timeout" if fate == "late" else "ok") if read else "off"
         lines = [{"text": "Rate", "box": [1, 2, 3, 4], "confidence": 0.9}] if status == "ok" else []
         return Response(
@@ -138,9 +148,9 @@ async def test_what_can_be_tried_again_is(tmp_path: Path) -> None:
 
 
 async def test_an_answer_without_the_text_does_not_count_as_one_with_it(tmp_path: Path) -> None:
-    wire, answers = _Wire(*["late"] * 2 * len(COLUMNS)), AnswerFile(tmp_path, _SETTINGS)
+    wire, answers = _Wire(first_readings_are_late=True), AnswerFile(tmp_path, _SETTINGS)
     await _run(wire, answers)
-    assert len(wire.asked) > 6
+    assert len(wire.asked) == 8
     columns = summarise(answers)
     assert columns["caption + OCR"].notes["text in the figure: ok"] == 2
     assert "text in the figure: timeout" not in columns["caption + OCR"].notes
