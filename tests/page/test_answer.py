@@ -405,6 +405,5 @@ def test_every_code_of_the_service_has_plain_words() -> None:
     known = set(re.findall(r"^  (\w+): \[", words, re.MULTILINE))
     codes = set(re.findall(r'code, title, status = "(\w+)"', errors)) - {"image_refused"}
     # What only a program can do wrong, and the page does not.
-    codes -= {"body_malformed", "content_type_unsupported", "fields_invalid", "messages_invalid"}
-    codes -= {"image_url_failed", "image_url_refused"}
+    codes -= {"body_malformed", "content_type_unsupported", "fields_invalid", "length_required", "messages_invalid"}
     assert codes - known == set()
