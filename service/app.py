@@ -69,7 +69,12 @@ def create_app(
         redis, keys, metrics, max_depth=settings.ocr_max_depth, redis_deadline_s=settings.redis_deadline_s
     )
     limits = FigureLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    opener = FigureOpener(limits, threads=settings.decode_threads, queue=settings.decode_queue)
+    opener = FigureOpener(
+        limits,
+        threads=settings.decode_threads,
+        queue=settings.decode_queue,
+        known_bytes=settings.known_figures_bytes,
+    )
     store = FigureStore(
         redis,
         settings.key_prefix,

@@ -1,18 +1,25 @@
 """From an uploaded file to a checked, upright figure: decoding off the event loop, with a bound on how much at once.
 
 Pixels take many times the memory of the file that holds them, so no more images are decoded at a time than there are
-threads here, and no more wait than the queue holds. What makes an image acceptable is llava_graph.figure's to say.
+threads here, and no more wait than the queue holds. Decoding and encoding are most of what the gateway costs, and the
+same file often comes again with another question, so the figures of the last files are at hand, within a bound too.
+What makes an image acceptable is llava_graph.figure's to say.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from llava_graph.figure import FigureError, FigureLimits, open_figure
 from service.errors import FigureRefused, Overloaded
+
+_LARGEST_KNOWN_FILE_BYTES = 1024 * 1024
+"""Larger files are not looked for among the known: to hash them would hold the event loop for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +39,28 @@ class OpenedFigure:
 
 
 class FigureOpener:
-    """Opens uploads on `threads` threads of its own, with up to `queue` waiting. Close it with `close()`."""
+    """Opens uploads on `threads` threads of its own, with up to `queue` waiting, and knows the figures of the last
+    files, `known_bytes` of them. Close it with `close()`."""
 
-    def __init__(self, limits: FigureLimits, *, threads: int, queue: int) -> None:
+    def __init__(self, limits: FigureLimits, *, threads: int, queue: int, known_bytes: int) -> None:
         self._limits = limits
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._most = threads + queue
         self._taken = 0
+        self._known = _Known(known_bytes)
 
     async def open(self, data: bytes) -> OpenedFigure:
         """Raises FigureRefused for what is no acceptable image, Overloaded when too many are waiting."""
+        if len(data) > _LARGEST_KNOWN_FILE_BYTES:
+            return await self._decode(data)
+        file_hash = hashlib.sha256(data).digest()
+        figure = self._known.get(file_hash)
+        if figure is None:
+            figure = await self._decode(data)
+            self._known.put(file_hash, figure)
+        return figure
+
+    async def _decode(self, data: bytes) -> OpenedFigure:
         if self._taken >= self._most:
             raise Overloaded(f"{self._taken} images are being decoded or wait for it")
         self._taken += 1
@@ -60,6 +79,30 @@ class FigureOpener:
 
     def _give_back(self) -> None:
         self._taken -= 1
+
+
+class _Known:
+    """Figures by the hash of the file they came in; those asked for longest ago go first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._figures: OrderedDict[bytes, OpenedFigure] = OrderedDict()
+
+    def get(self, file_hash: bytes) -> OpenedFigure | None:
+        figure = self._figures.get(file_hash)
+        if figure is not None:
+            self._figures.move_to_end(file_hash)
+        return figure
+
+    def put(self, file_hash: bytes, figure: OpenedFigure) -> None:
+        if file_hash in self._figures:
+            return  # decoded twice at the same time
+        self._figures[file_hash] = figure
+        self._bytes += len(figure.png)
+        while self._bytes > self._most_bytes:
+            _, oldest = self._figures.popitem(last=False)
+            self._bytes -= len(oldest.png)
 
 
 def _open(data: bytes, limits: FigureLimits) -> OpenedFigure:

@@ -112,6 +112,11 @@ class GatewaySettings(BaseSettings):
     decode_queue: int = Field(
         default=64, ge=0, description="Images waiting to be decoded, past which requests are refused"
     )
+    known_figures_bytes: int = Field(
+        default=64 * _MIB,
+        ge=0,
+        description="Room in the gateway for figures it decoded lately: a file that comes again is not decoded again",
+    )
 
     keepalive_s: float = Field(
         default=10.0, gt=0, description="Silence after which a stream carries a comment, so that proxies do not cut it"

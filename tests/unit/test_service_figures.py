@@ -1,4 +1,4 @@
-"""The bound on images that are decoded at once."""
+"""The bound on images that are decoded at once, and the figures that need not be decoded again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,55 @@ from tests.fakes.gateway import png
 
 
 async def test_more_images_than_there_is_room_for_are_refused_at_once() -> None:
-    opener = FigureOpener(FigureLimits(), threads=1, queue=1)
-    opened = await asyncio.gather(*(opener.open(png()) for _ in range(3)), return_exceptions=True)
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=0)
+    opened = await asyncio.gather(*(opener.open(png(str(i))) for i in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in opened].count(Overloaded) == 1
     assert (await opener.open(png())).width == 320
     opener.close()
 
 
 async def test_bad_images_give_their_place_back() -> None:
-    opener = FigureOpener(FigureLimits(), threads=1, queue=0)
+    opener = FigureOpener(FigureLimits(), threads=1, queue=0, known_bytes=1_000_000)
     for _ in range(3):
         with pytest.raises(FigureRefused):
             await opener.open(b"no image")
         await asyncio.sleep(0)
+    opener.close()
+
+
+async def test_file_that_comes_again_is_not_decoded_again() -> None:
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=1_000_000)
+    first = await opener.open(png("a"))
+    assert await opener.open(png("a")) is first
+    assert (await opener.open(png("b"))).figure_id != first.figure_id
+    opener.close()
+
+
+async def test_known_figures_stay_within_their_bytes_and_the_one_used_longest_ago_goes() -> None:
+    sizes = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=0)
+    room = sum([len((await sizes.open(png(text))).png) for text in "ab"])
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=room)
+    a, b = await opener.open(png("a")), await opener.open(png("b"))
+    assert await opener.open(png("a")) is a
+    await opener.open(png("c"))
+    assert await opener.open(png("a")) is a
+    assert await opener.open(png("b")) is not b
+    sizes.close()
+    opener.close()
+
+
+async def test_same_file_twice_at_once_counts_once() -> None:
+    opener = FigureOpener(FigureLimits(), threads=2, queue=0, known_bytes=1_000_000)
+    first, second = await asyncio.gather(opener.open(png("a")), opener.open(png("a")))
+    assert first == second
+    assert await opener.open(png("a")) in (first, second)
+    opener.close()
+
+
+async def test_file_too_large_to_be_known_is_opened_each_time() -> None:
+    large = png("a") + bytes(1024 * 1024)  # what follows a PNG's end is no part of it
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=10_000_000)
+    first, second = await opener.open(large), await opener.open(large)
+    assert first == second
+    assert first is not second
     opener.close()
