@@ -29,7 +29,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-paddle test-vllm bench-ocr bench-agreement lint format docs clean
+.PHONY: help setup demo up test test-page test-paddle test-vllm bench bench-ocr bench-agreement lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -58,6 +58,11 @@ test-paddle: $(PADDLE_STAMP) ## Run the tests that need PaddleOCR (1 GB more)
 
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
+
+# ROUNDS=1 is enough for a look; the first command takes about ten minutes, the second one.
+bench: $(STAMP) $(VLLM_STAMP) ## Measure the gateway against the engines alone, and with 500 streams
+	$(BIN)/python -m benchmarks.serving --vllm-python $(VLLM_VENV)/bin/python $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+	$(BIN)/python -m benchmarks.streams $(if $(ROUNDS),--rounds $(ROUNDS))
 
 # COUNT=200 draws more figures; FIGURES=DIR reads those of a folder instead.
 bench-ocr: $(STAMP) $(PADDLE_STAMP) ## Measure the OCR against RapidOCR and PaddleOCR as they come, and the queue
