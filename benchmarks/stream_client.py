@@ -56,7 +56,7 @@ class Stream(asyncio.Protocol):
         data = self._rest + data
         # A stamp that is cut in two lies within the last bytes; a whole one there must not be read twice.
         stamps = stamps_ns(data)
-        cut = data.rfind(b"t", len(data) - STAMP_BYTES + 1)
+        cut = data.rfind(b"t", max(0, len(data) - STAMP_BYTES + 1))
         self._rest = data[cut:] if cut >= 0 else b""
         if not stamps:
             return
