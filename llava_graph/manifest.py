@@ -13,6 +13,8 @@ What an engine wants to hear, learned from `transformers serve` 5.23 and vLLM 0.
 - Always send `max_tokens`: without it `transformers serve` generates up to 1,024 tokens, whatever the model's limit.
 - `transformers serve` sends usage with the chunk that carries `finish_reason`, accepts `stream_options` without using
   it, and ends its stream without `data: [DONE]`; an error in mid-stream is one `data: {"error": "…"}` line.
+- `transformers serve` draws the tokens of all answers from one random generator, which a request's `seed` sets: answers
+  made at the same time disturb each other. vLLM has a generator for each answer.
 """
 
 from __future__ import annotations

@@ -37,6 +37,10 @@ from service.errors import (
 )
 from service.events import Usage
 from service.settings import GatewaySettings
+from service.stopping import UntilStop
+
+MAX_SEED = 2**31 - 1
+"""Every engine takes seeds up to this, and so does every language's integer."""
 
 _IDLE_S = 2.0
 """Idle connections are dropped after this: uvicorn, which most engines run on, closes its own after 5 s, and a request
@@ -58,11 +62,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to generate: `temperature` 0 is greedy; at most `max_tokens` new tokens."""
+    """How to generate: at most `max_tokens` new tokens, and none from the first of the `stop` strings on, none of which
+    is empty. `temperature` 0 is greedy; otherwise tokens are drawn from the likeliest that make up `top_p` of the
+    probability, with `seed` so that they can be drawn again."""
 
     max_tokens: int
     temperature: float
     top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class Engine:
         self, messages: Sequence[dict[str, object]], sampling: Sampling, request_id: str
     ) -> AsyncGenerator[str | Finish]:
         """The answer in pieces as they come, then one Finish. Tokens that arrive together are one piece. Closing the
-        generator closes the engine's connection, which stops the generation.
+        generator closes the engine's connection, which stops the generation; and so does a stop string.
 
         Raises an EngineFailure, PromptTooLong when the engine says so, or Overloaded when it says that or when as many
         answers are being streamed as the settings allow.
@@ -129,14 +137,17 @@ class Engine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.answer_deadline_s
         answer = _Answer()
+        until = UntilStop(sampling.stop)
         self._streams += 1
         try:
             async with self._post(self._body(messages, sampling), request_id) as response:
                 del messages  # it holds the figure, and answers take long
                 while not answer.complete and (data := await response.content.readany()):
                     self._heard_s = loop.time()
-                    if text := answer.read(data):
+                    if text := until.read(answer.read(data)):
                         yield text
+                    if until.stopped:
+                        break
                     if answer.trouble is not None:
                         raise answer.trouble
                     if self._heard_s > deadline:
@@ -150,9 +161,12 @@ class Engine:
                 raise _failure(error) from error
         finally:
             self._streams -= 1
-        if answer.reason is None:
-            raise EngineInterrupted("The model's server ended the stream before the answer was complete.")
-        yield Finish(answer.reason, answer.usage)
+        if not until.stopped:
+            if answer.reason is None:
+                raise EngineInterrupted("The model's server ended the stream before the answer was complete.")
+            if text := until.end():
+                yield text
+        yield Finish("stop" if until.stopped else str(answer.reason), answer.usage)
 
     @asynccontextmanager
     async def _post(self, body: bytes, request_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -181,9 +195,12 @@ class Engine:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        # Greedy decoding has no use for it, and engines warn about it.
-        if sampling.temperature > 0 and sampling.top_p < 1:
+        # Greedy decoding has no use for it, and engines warn about it. Sent even when it is 1: what an engine does
+        # without it may stand in the weights' own generation_config.json.
+        if sampling.temperature > 0:
             body["top_p"] = sampling.top_p
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
         return json.dumps(body).encode()
 
     async def _ask_health(self) -> str | None:

@@ -34,13 +34,17 @@ ContextParts = Literal["both", "caption", "ocr", "none"]
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What is asked about a figure: the conversation so far, the last turn the user's. None stands for the model's
-    default. The text is read only when it is wanted by `ocr` and by `context`."""
+    default, or for another `seed` each time. The text is read only when it is wanted by `ocr` and by `context`. The
+    answer ends before the first of the `stop` strings, none of which is empty."""
 
     turns: Sequence[Turn]
     context: ContextParts
     ocr: Literal["auto", "off"]
     max_tokens: int | None
     temperature: float | None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,9 @@ class Explainer:
         return Sampling(
             max_tokens=self._manifest.max_new_tokens if ask.max_tokens is None else ask.max_tokens,
             temperature=defaults.temperature if ask.temperature is None else ask.temperature,
-            top_p=defaults.top_p,
+            top_p=defaults.top_p if ask.top_p is None else ask.top_p,
+            seed=ask.seed,
+            stop=ask.stop,
         )
 
 

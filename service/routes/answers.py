@@ -46,6 +46,10 @@ ANSWER_RESPONSES: dict[int | str, dict[str, Any]] = {
 """What every call that answers may respond with; what can be wrong with a request is the call's own to say."""
 
 
+TOP_P = "Draw only from the likeliest tokens that make up this share of the probability; default: the model's"
+SEED = "Has the same tokens drawn again when the same is asked; without it others are drawn each time"
+
+
 async def respond(
     parts: AsyncGenerator[Part], *, stream: bool, record: RequestRecord, settings: GatewaySettings
 ) -> Response:

@@ -18,11 +18,12 @@ from starlette.types import Message as AsgiMessage
 from llava_graph.context import Turn
 from llava_graph.manifest import ModelManifest
 from service.callers import caller_of
+from service.engine import MAX_SEED
 from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
 from service.explain import Ask, ContextParts, Explainer
 from service.openapi import problem
 from service.record import record_of
-from service.routes.answers import ANSWER_RESPONSES, respond
+from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
 from service.routes.figures import UNKNOWN, StoredId
 from service.settings import GatewaySettings
 
@@ -61,6 +62,8 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
         ocr: Literal["auto", "off"] = Field("auto", description="Whether the model is given the text in the figure")
         max_tokens: int | None = Field(None, ge=1, le=manifest.max_new_tokens, description="Longest answer")
         temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's")
+        top_p: float | None = Field(None, gt=0, le=1, description=TOP_P)
+        seed: int | None = Field(None, ge=0, le=MAX_SEED, description=SEED)
         stream: bool = Field(True, description="Events as they come, or one JSON object at the end")
 
     @router.post(
@@ -72,7 +75,15 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
     )
     async def chat(request: Request, stored_id: StoredId, asked: ChatRequest) -> Response:
         """Answers the last message of a conversation about a figure that is kept. The image is not sent again."""
-        ask = Ask(_turns(asked.messages, settings), asked.context, asked.ocr, asked.max_tokens, asked.temperature)
+        ask = Ask(
+            _turns(asked.messages, settings),
+            asked.context,
+            asked.ocr,
+            asked.max_tokens,
+            asked.temperature,
+            top_p=asked.top_p,
+            seed=asked.seed,
+        )
         record = record_of(request.scope)
         record.facts["stored_id"] = stored_id
         subject = await explainer.stored(stored_id, scope=caller_of(request.scope).scope)

@@ -9,11 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from llava_graph.context import DEFAULT_QUESTION, Turn
 from llava_graph.manifest import ModelManifest
+from service.engine import MAX_SEED
 from service.errors import QuestionTooLong
 from service.explain import Ask, ContextParts, Explainer
 from service.openapi import problem
 from service.record import record_of
-from service.routes.answers import ANSWER_RESPONSES, respond
+from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
 from service.routes.uploads import Caption, Image, checked, form_limits, multipart_with_caption
 from service.settings import GatewaySettings
 
@@ -48,13 +49,16 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         ] = "auto",
         max_tokens: Annotated[int | None, Form(ge=1, le=manifest.max_new_tokens, description="Longest answer")] = None,
         temperature: Annotated[float | None, Form(ge=0, le=2, description="0 is greedy; default: the model's")] = None,
+        top_p: Annotated[float | None, Form(gt=0, le=1, description=TOP_P)] = None,
+        seed: Annotated[int | None, Form(ge=0, le=MAX_SEED, description=SEED)] = None,
         stream: Annotated[bool, Form(description="Events as they come, or one JSON object at the end")] = True,
     ) -> Response:
         """Reads the text in the figure, puts it and the caption into the model's context, and streams the answer."""
         caption = checked(caption, settings)
         if question is not None and len(question) > settings.max_question_chars:
             raise QuestionTooLong(f"{len(question)} characters; at most {settings.max_question_chars} are accepted.")
-        ask = Ask([Turn("user", question or DEFAULT_QUESTION)], context, ocr, max_tokens, temperature)
+        turns = [Turn("user", question or DEFAULT_QUESTION)]
+        ask = Ask(turns, context, ocr, max_tokens, temperature, top_p=top_p, seed=seed)
         record = record_of(request.scope)
         parts = explainer.explain(await explainer.opened(await image.read(), caption), ask, record)
         return await respond(parts, stream=stream, record=record, settings=settings)

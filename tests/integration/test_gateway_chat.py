@@ -109,6 +109,8 @@ async def test_sampling_of_the_request_reaches_the_engine(service: Gateway, engi
     await chat(service, kept_id, max_tokens=17, temperature=0.7)
     sampled = [(request["max_tokens"], request["temperature"]) for request in engine.requests]
     assert sampled == [(MANIFEST.max_new_tokens, 0.0), (17, 0.7)]
+    await chat(service, kept_id, temperature=0.7, top_p=0.5, seed=0)
+    assert (engine.requests[-1]["top_p"], engine.requests[-1]["seed"]) == (0.5, 0)
 
 
 # What the engine is asked
@@ -281,6 +283,10 @@ async def test_longest_conversation_fits_the_body_however_it_is_written(redis_ur
         ({"max_tokens": 257}, "max_tokens"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": 2.1}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**31}, "seed"),
         ({"stream": "perhaps"}, "stream"),
     ],
 )

@@ -21,7 +21,7 @@ from tests.fakes.openai_engine import (
     speaks_on_command,
 )
 
-OPENAI_FIELDS = {"model", "messages", "max_tokens", "temperature", "top_p", "stream", "stream_options"}
+OPENAI_FIELDS = {"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream", "stream_options"}
 
 
 @pytest.fixture
@@ -180,6 +180,20 @@ async def test_engine_is_asked_for_a_stream_in_openais_own_fields(service: Gatew
 async def test_sampling_of_the_request_reaches_the_engine(service: Gateway, engine: OpenAIEngine) -> None:
     await service.post(max_tokens=17, temperature=0.7)
     assert (engine.requests[0]["max_tokens"], engine.requests[0]["temperature"]) == (17, 0.7)
+    await service.post(temperature=0.7, top_p=0.5, seed=2**31 - 1)
+    assert (engine.requests[1]["top_p"], engine.requests[1]["seed"]) == (0.5, 2**31 - 1)
+
+
+async def test_greedy_answers_are_asked_for_without_what_only_drawing_needs(
+    service: Gateway, engine: OpenAIEngine
+) -> None:
+    await service.post(temperature=0, top_p=0.5)
+    assert {"top_p", "seed", "stop"}.isdisjoint(engine.requests[0])
+
+
+async def test_an_engines_own_top_p_never_stands_in_for_the_models(service: Gateway, engine: OpenAIEngine) -> None:
+    await service.post(temperature=0.7)
+    assert engine.requests[0]["top_p"] == MANIFEST.sampling.top_p == 1
 
 
 async def test_prompt_is_image_then_caption_then_question(service: Gateway, engine: OpenAIEngine) -> None:

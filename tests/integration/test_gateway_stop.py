@@ -1,0 +1,81 @@
+"""Stop strings: the gateway's client of the engine ends the answer at the first, whatever the engine makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from service.engine import Engine, Finish, Sampling
+from service.errors import EngineInterrupted
+from service.settings import GatewaySettings
+from tests.fakes.gateway import serving
+from tests.fakes.openai_engine import USAGE, OpenAIEngine, breaks_off_after, sends, speaks, stalls_after
+
+MESSAGES = [{"role": "user", "content": "Why?"}]
+
+
+@pytest.fixture
+def fake() -> OpenAIEngine:
+    return OpenAIEngine()
+
+
+@pytest.fixture
+async def engine(fake: OpenAIEngine) -> AsyncIterator[Engine]:
+    async with serving(fake, lifespan=False) as url:
+        engine = Engine(GatewaySettings(engine_url=url), "fake-model")
+        async with engine.connected():
+            yield engine
+
+
+async def answer(engine: Engine, *stop: str) -> tuple[list[str], Finish]:
+    """The pieces of an answer and its end."""
+    pieces: list[str] = []
+    async with aclosing(engine.stream(MESSAGES, Sampling(64, 0.0, stop=stop), "request-1")) as parts:
+        async for part in parts:
+            if isinstance(part, Finish):
+                return pieces, part
+            pieces.append(part)
+    raise AssertionError("the answer had no end")
+
+
+async def test_answer_ends_before_a_stop_string_that_comes_in_pieces(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = speaks("Growth.\n", "\nAnd ", "more.", finish="length")
+    pieces, finish = await answer(engine, "\n\n", "more")
+    assert ("".join(pieces), finish.reason) == ("Growth.", "stop")
+
+
+async def test_stop_string_ends_the_generation_in_the_engine(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = stalls_after("Growth. END of it")
+    async with asyncio.timeout(10):
+        pieces, finish = await answer(engine, "END")
+        await fake.hung_up.wait()
+    assert (pieces, finish) == (["Growth. "], Finish("stop", None))
+
+
+async def test_what_was_held_back_goes_out_when_the_answer_ends(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = speaks("Growth. E", "N", finish="length")
+    pieces, finish = await answer(engine, "END")
+    assert ("".join(pieces), finish.reason) == ("Growth. EN", "length")
+    assert finish.usage is not None
+    assert finish.usage.model_dump() == USAGE
+
+
+async def test_trouble_behind_a_stop_string_is_none_of_the_answers(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = sends(b'data: {"choices": [{"delta": {"content": "Growth. END"}}]}\n\ndata: {"error": "x"}\n\n')
+    pieces, finish = await answer(engine, "END")
+    assert (pieces, finish.reason) == (["Growth. "], "stop")
+
+
+async def test_answer_that_breaks_off_before_its_stop_string_is_interrupted(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = breaks_off_after("Growth. EN")
+    with pytest.raises(EngineInterrupted):
+        await answer(engine, "END")
+
+
+async def test_no_engine_is_told_of_stop_strings(engine: Engine, fake: OpenAIEngine) -> None:
+    """They differ in what they make of them, and one fails."""
+    await answer(engine, "END")
+    assert "stop" not in fake.requests[0]
