@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from llava_graph.manifest import ManifestError
 from service.access import AccessError
 from service.app import create_app
+from service.drain import Drain
 from service.logs import configure_logging
+from service.server import GatewayServer
 from service.settings import GatewaySettings
 
 
@@ -30,13 +32,14 @@ def main(host: str | None, port: int | None) -> None:
         wrong = [f"LLAVA_GRAPH_{str(entry['loc'][0]).upper()}: {entry['msg']}" for entry in error.errors()]
         raise click.ClickException("; ".join(wrong)) from error
     configure_logging(settings.log_level)
+    drain = Drain()
     try:
-        app = create_app(settings)
+        app = create_app(settings, drain=drain)
     except (AccessError, ManifestError) as error:
         raise click.ClickException(str(error)) from error
     structlog.stdlib.get_logger(__name__).info("settings", **settings.for_log())
     _collect_garbage_rarely()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -46,8 +49,8 @@ def main(host: str | None, port: int | None) -> None:
         log_config=None,
         access_log=False,  # service.middleware writes one line per request, and knows more
         server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_s,
     )
+    GatewayServer(config, drain, drain_delay_s=settings.drain_delay_s, shutdown_s=settings.shutdown_s).run()
 
 
 def _collect_garbage_rarely() -> None:

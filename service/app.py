@@ -20,6 +20,7 @@ from llava_graph.figure import FigureLimits
 from llava_graph.manifest import ModelManifest, load_manifest
 from service.access import Identify, KeyRing, default_limits, keys_are_asked_for
 from service.admission import Admission, Admit
+from service.drain import Drain, EndInTime
 from service.engine import Engine
 from service.errors import BodyMalformed, FieldProblem, FieldsInvalid, GatewayError, problem_of
 from service.explain import Explainer
@@ -48,15 +49,18 @@ def create_app(
     manifest: ModelManifest | None = None,
     redis: Redis | None = None,
     registry: CollectorRegistry | None = None,
+    drain: Drain | None = None,
 ) -> FastAPI:
     """The gateway for one model and one engine. What is not handed in is made from the settings, and closed again.
 
-    Connects to nothing before the application starts, and then only to Redis; it starts without Redis, without OCR
-    workers and without an engine. Raises ManifestError when the model's manifest cannot be read, AccessError when the
-    keys cannot, or when there are none where callers must have one.
+    `drain` is for whoever stops it. Connects to nothing before the application starts, and then only to Redis; it
+    starts without Redis, without OCR workers and without an engine. Raises ManifestError when the model's manifest
+    cannot be read, AccessError when the keys cannot, or when there are none where callers must have one.
     """
     manifest = manifest or load_manifest(settings.model_dir)
     metrics = Metrics(registry or CollectorRegistry())
+    drain = drain or Drain()
+    metrics.draining.set_function(lambda: drain.begun)
     keys = jobs.Keys(settings.key_prefix)
     key_ring = KeyRing(settings)
     asked_for = key_ring if keys_are_asked_for(settings, key_ring) else None
@@ -115,7 +119,8 @@ def create_app(
     app.include_router(page_router(settings.examples_dir))
     app.include_router(
         operations_router(
-            metrics.registry, partial(readiness, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s)
+            metrics.registry,
+            partial(readiness, drain, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s),
         )
     )
     app.add_exception_handler(HTTPException, _refuse)
@@ -126,6 +131,7 @@ def create_app(
     app.add_middleware(Admit, admission=admission)
     app.add_middleware(Identify, keys=asked_for, limits=default_limits(settings))
     app.add_middleware(BoundBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(EndInTime, drain=drain)
     app.add_middleware(HangUp)
     app.add_middleware(RecordRequests, metrics=metrics)
     return app

@@ -18,6 +18,7 @@
     │   └── FigureUnknown         404     figure_unknown       never kept, forgotten, or dropped since
     ├── Overloaded                503     overloaded
     ├── FiguresUnavailable        503     figures_unavailable  the figures that are kept are out of reach
+    ├── Draining                  503     draining             it is being stopped
     └── EngineFailure                     the model's server let us down
         ├── EngineUnavailable     503     engine_unavailable   nobody answers, or a proxy says so
         ├── EngineTimeout         504     engine_timeout       connected, then silence past the deadline
@@ -165,6 +166,17 @@ class Overloaded(GatewayError):
 class FiguresUnavailable(GatewayError):
     code, title, status = "figures_unavailable", "The figures that are kept cannot be reached", 503
     retry_after_s = 5
+
+
+class Draining(GatewayError):
+    """Closes the connection, so that the client's next request finds another gateway."""
+
+    code, title, status = "draining", "The gateway is being stopped", 503
+    retry_after_s = 5
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers = {**(self.headers or {}), "Connection": "close"}
 
 
 class EngineFailure(GatewayError):

@@ -1,7 +1,8 @@
 """Whether the gateway can do its work now: what /readyz tells.
 
 Without an engine there are no explanations: not ready. Without Redis or OCR workers there are, from image and caption
-alone, and without Redis no conversations about kept figures: degraded, and still ready. Every check has a deadline.
+alone, and without Redis no conversations about kept figures: degraded, and still ready. A gateway that is being stopped
+is not ready whatever is there. Every check has a deadline.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from redis.exceptions import RedisError
 
 from llava_graph.jobs import Keys, WireError, live_workers
 from service.deadline import within
+from service.drain import Drain
 from service.engine import Engine
 from service.errors import EngineUnavailable
 
 State = Literal["ok", "down"]
+Status = Literal["ready", "degraded", "unavailable", "draining"]
 
 
 class EngineState(BaseModel):
@@ -37,19 +40,21 @@ class OcrState(BaseModel):
 
 
 class Readiness(BaseModel):
-    status: Literal["ready", "degraded", "unavailable"]
+    status: Status
     engine: EngineState
     redis: RedisState
     ocr: OcrState
 
 
-async def readiness(engine: Engine, redis: Redis, keys: Keys, *, redis_deadline_s: float) -> Readiness:
+async def readiness(drain: Drain, engine: Engine, redis: Redis, keys: Keys, *, redis_deadline_s: float) -> Readiness:
     """The state of all that the gateway leans on, asked now."""
     engine_state, (redis_state, ocr_state) = await asyncio.gather(
         _engine(engine), _redis_and_ocr(redis, keys, redis_deadline_s)
     )
-    status: Literal["ready", "degraded", "unavailable"] = "ready"
-    if engine_state.state == "down":
+    status: Status = "ready"
+    if drain.begun:
+        status = "draining"
+    elif engine_state.state == "down":
         status = "unavailable"
     elif "down" in (redis_state.state, ocr_state.state):
         status = "degraded"

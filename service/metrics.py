@@ -31,6 +31,12 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("in_flight", "Requests being answered", namespace=_NAMESPACE, registry=registry)
+        self.draining = Gauge(
+            "draining",
+            "1 from SIGTERM on: new work is refused, what is under way is finished",
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
         self.problems = Counter(
             "problems",
             "Refusals and failures by code, also within streams; the engine's begin with engine_",

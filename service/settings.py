@@ -122,7 +122,17 @@ class GatewaySettings(BaseSettings):
         default=10.0, gt=0, description="Silence after which a stream carries a comment, so that proxies do not cut it"
     )
     client_write_s: float = Field(default=60.0, gt=0, description="How long a client may take to read what it was sent")
-    shutdown_s: int = Field(default=30, ge=0, description="How long running requests may go on after SIGTERM")
+    drain_delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long the gateway listens on after SIGTERM, not ready and refusing new work, so that load "
+        "balancers notice",
+    )
+    shutdown_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="How long running requests may go on after SIGTERM; streams that take longer end with an error",
+    )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
     )

@@ -19,6 +19,7 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from service.drain import cut_short, was_cut_short
 from service.errors import GatewayError
 from service.events import ErrorPart, Part, event_name
 from service.record import RequestRecord, record_of
@@ -71,8 +72,13 @@ class EventStream(StreamingResponse):
                 watch = group.create_task(self._watch(send), name="sse-watch")
                 # Closed here, for a client can also be given up between two parts, outside of the generator.
                 async with aclosing(self._encoded):
-                    async for event in self._encoded:
-                        await self._write(send, event, more=True)
+                    try:
+                        async for event in self._encoded:
+                            await self._write(send, event, more=True)
+                    except asyncio.CancelledError:
+                        if not was_cut_short(scope):
+                            raise
+                        await self._write(send, _failure(cut_short(), record_of(scope)), more=True)
                 await self._write(send, b"", more=False)
                 watch.cancel()
         except* TimeoutError:
@@ -86,8 +92,7 @@ class EventStream(StreamingResponse):
                 async for part in rest:
                     yield encode(part)
             except GatewayError as error:
-                record.failed(error)
-                yield encode(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))
+                yield _failure(error, record)
 
     async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
         """Runs for every event, so it only notes when it begins and ends; `_watch` looks after it."""
@@ -115,3 +120,9 @@ class EventStream(StreamingResponse):
                         await self._write(send, KEEPALIVE, more=True)
                     continue
             await asyncio.sleep(min(left_s, self._write_s))
+
+
+def _failure(error: GatewayError, record: RequestRecord) -> bytes:
+    """The event that ends a stream early; notes so."""
+    record.failed(error)
+    return encode(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))

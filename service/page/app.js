@@ -336,6 +336,7 @@ async function showService() {
     ready: engine?.model,
     degraded: `${engine?.model} · the text in figures is not being read at the moment`,
     unavailable: "The model is not running",
+    draining: "The service is being stopped",
     unreachable: "The service cannot be reached",
   };
   $("service").className = `service ${status}`;

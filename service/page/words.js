@@ -21,6 +21,7 @@ const PROBLEMS = {
     "The service cannot keep figures at the moment.",
     "A part of it is away. Try again in a few seconds; if that does not help, tell whoever runs the service.",
   ],
+  draining: ["The service is being stopped.", "Try again in a few seconds: it may come back, or another take over."],
   overloaded: ["The service has more to do than it can.", "Try again in a few seconds."],
   rate_limited: ["You have asked more than your share for the moment.", "Wait a little, then try again."],
   unauthorized: ["This service asks for a key.", "Enter the key that whoever runs the service gave you."],

@@ -24,12 +24,13 @@ def operations_router(registry: CollectorRegistry, readiness: Callable[[], Await
         "/readyz",
         summary="Ready",
         response_model=Readiness,
-        responses={503: {"model": Readiness, "description": "No engine: nothing can be explained"}},
+        responses={503: {"model": Readiness, "description": "No engine, or this gateway is being stopped"}},
     )
     async def readyz() -> JSONResponse:
-        """200 while figures can be explained (`ready`, or `degraded` when their text cannot be read), else 503."""
+        """200 while figures can be explained (`ready`, or `degraded` when their text cannot be read), else 503:
+        `unavailable` without an engine, `draining` while this gateway is being stopped."""
         state = await readiness()
-        return JSONResponse(state.model_dump(), 503 if state.status == "unavailable" else 200)
+        return JSONResponse(state.model_dump(), 503 if state.status in ("unavailable", "draining") else 200)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def metrics() -> Response:
