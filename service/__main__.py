@@ -1,20 +1,19 @@
-"""Runs the gateway: `python -m service`, or `llava-graph gateway`. Everything else is set in the environment."""
+"""Runs the gateway: `python -m service`, or `llava-graph gateway`. Everything else is set in the environment.
+
+`--check` asks one that runs how it is, for health checks: a process of its own every few seconds, which must not load
+what only a gateway needs. So this module imports no more than the settings, and `service.run` when there is to be one.
+"""
 
 from __future__ import annotations
 
-import gc
+import asyncio
+import sys
 
 import click
-import structlog
-import uvicorn
 from pydantic import ValidationError
 
-from llava_graph.manifest import ManifestError
-from service.access import AccessError
-from service.app import create_app
-from service.drain import Drain
-from service.logs import configure_logging
-from service.server import GatewayServer
+from llava_graph.local.addresses import Address
+from service.check import check_gateway
 from service.settings import GatewaySettings
 
 
@@ -23,7 +22,8 @@ from service.settings import GatewaySettings
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one  [env: LLAVA_GRAPH_PORT]"
 )
-def main(host: str | None, port: int | None) -> None:
+@click.option("--check", is_flag=True, help="Exit with 0 when the gateway at this address is ready, else with 1.")
+def main(host: str | None, port: int | None, check: bool) -> None:
     """Run the gateway. Settings are environment variables with the prefix LLAVA_GRAPH_ (see the README)."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     try:
@@ -31,34 +31,20 @@ def main(host: str | None, port: int | None) -> None:
     except ValidationError as error:
         wrong = [f"LLAVA_GRAPH_{str(entry['loc'][0]).upper()}: {entry['msg']}" for entry in error.errors()]
         raise click.ClickException("; ".join(wrong)) from error
-    configure_logging(settings.log_level)
-    drain = Drain()
-    try:
-        app = create_app(settings, drain=drain)
-    except (AccessError, ManifestError) as error:
-        raise click.ClickException(str(error)) from error
-    structlog.stdlib.get_logger(__name__).info("settings", **settings.for_log())
-    _collect_garbage_rarely()
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,  # service.middleware writes one line per request, and knows more
-        server_header=False,
-    )
-    GatewayServer(config, drain, drain_delay_s=settings.drain_delay_s, shutdown_s=settings.shutdown_s).run()
+    if check:
+        sys.exit(_check(settings))
+    from service.run import run
+
+    run(settings)
 
 
-def _collect_garbage_rarely() -> None:
-    """What lives as long as the process is not searched for garbage again, and the rest more rarely: with hundreds of
-    streams, whose objects are no garbage, Python's defaults stop all of them for tens of milliseconds at a time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1000)
+def _check(settings: GatewaySettings) -> int:
+    """0 when the gateway that these settings describe is ready, else 1; says so in a line either way."""
+    if settings.port == 0:
+        raise click.UsageError("--check wants the port of the gateway that is to be asked")
+    found = asyncio.run(check_gateway(Address(settings.host, settings.port).url))
+    click.echo(found.words, err=not found.ok)
+    return 0 if found.ok else 1
 
 
 if __name__ == "__main__":

@@ -182,6 +182,7 @@ def demo(
     type=click.Choice(("gpu", "cpu")),
     help="Start nothing: write vLLM's command for another machine or a container, as a line for a shell.",
 )
+@click.option("--check", is_flag=True, help="Exit with 0 when an engine answers at this address, else with 1.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def engine(
     model_dir: Path,
@@ -192,6 +193,7 @@ def engine(
     port: int,
     start_deadline_s: float,
     print_for: vllm.Build | None,
+    check: bool,
     extra: tuple[str, ...],
 ) -> None:
     """Run the engine that the model's manifest describes, and start it again when it dies.
@@ -200,6 +202,10 @@ def engine(
 
         llava-graph engine --backend vllm -- --tensor-parallel-size 2
     """
+    if check:
+        if port == 0:
+            raise click.UsageError("--check wants the port of the engine that is to be asked")
+        sys.exit(asyncio.run(_check_engine(Address(host, port))))
     console = Console(highlight=False, stderr=True)
     choice = EngineChoice(backend, python, weights_dir, extra)
     if print_for is not None:
@@ -221,6 +227,13 @@ def engine(
                     await supervisor.wait()
 
     run_command(console, work(), status_when_stopped=0)
+
+
+async def _check_engine(address: Address) -> int:
+    """0 when an engine that has loaded its model answers there, else 1; says so in a line either way."""
+    trouble = await services.engine_trouble(address)
+    click.echo(trouble or f"{address.url}: the engine is ready", err=trouble is not None)
+    return 0 if trouble is None else 1
 
 
 def _vllm_line(choice: EngineChoice, build: vllm.Build, model_dir: Path, address: Address) -> str:

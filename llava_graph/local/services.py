@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 
 from llava_graph.local.addresses import Address, Addresses
-from llava_graph.local.engine.command import EngineCommand
+from llava_graph.local.engine.command import HEALTH_PATH, EngineCommand
 from llava_graph.local.errors import MissingProgramError
 from llava_graph.local.run_folder import RunFolder
 from llava_graph.local.supervisor import Service
@@ -81,12 +81,25 @@ def engine_service(command: EngineCommand, address: Address, log: Path | None) -
     return Service(
         "engine",
         command.argv,
-        _answers(address.url + command.health_path),
+        _answers(address.url + HEALTH_PATH),
         env=command.env,
         cwd=command.cwd,
         log=log,
         stop_s=15.0,
     )
+
+
+async def engine_trouble(address: Address, *, deadline_s: float = PROBE_DEADLINE_S) -> str | None:
+    """Why no engine can be used at this address, in words; None where one answers that it has loaded its model."""
+    url = address.url + HEALTH_PATH
+    try:
+        async with asyncio.timeout(deadline_s), httpx2.AsyncClient(timeout=deadline_s, trust_env=False) as client:
+            response = await client.get(url)
+    except (TimeoutError, httpx2.TimeoutException):
+        return f"{url} did not answer within {deadline_s:g} s"
+    except httpx2.HTTPError as error:
+        return f"{url} does not answer: {error}"
+    return None if response.status_code == 200 else f"{url} answers {response.status_code}"
 
 
 def ocr_worker_service(addresses: Addresses, folder: RunFolder) -> Service:

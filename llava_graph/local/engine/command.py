@@ -18,14 +18,17 @@ OFFLINE = {
 """No engine of ours may reach out to a model hub: what it serves lies on the disk."""
 
 
+HEALTH_PATH = "/health"
+"""Where both engines answer 200 once the model is loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineCommand:
-    """How to start an engine; `health_path` answers 200 once the model is loaded."""
+    """How to start an engine."""
 
     argv: list[str]
     env: Mapping[str, str]
     cwd: Path
-    health_path: str = "/health"
 
 
 @dataclass(frozen=True, slots=True)
