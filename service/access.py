@@ -158,8 +158,8 @@ def keys_are_asked_for(settings: GatewaySettings, keys: KeyRing) -> bool:
         return True
     if settings.access == "keys":
         why = "LLAVA_GRAPH_ACCESS=keys wants a key of every caller, and there are none."
-    elif not is_loopback(settings.host):
-        why = f"On {settings.host} others than this machine can reach the gateway, and there are no keys."
+    elif not is_loopback(settings.reached_at):
+        why = f"On {settings.reached_at} others than this machine can reach the gateway, and there are no keys."
     else:
         return False
     raise AccessError(

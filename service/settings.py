@@ -22,6 +22,11 @@ class GatewaySettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one")
+    published_host: str | None = Field(
+        default=None,
+        description="Address at which the gateway is reached, where that is not the one it listens on: a container's "
+        "port is published at an address of its machine",
+    )
     access: Literal["auto", "keys", "open"] = Field(
         default="auto",
         description="Whether callers need a key: keys, open, or auto: where there are keys, or where others than this "
@@ -143,6 +148,11 @@ class GatewaySettings(BaseSettings):
         if not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return url.rstrip("/").removesuffix("/v1")
+
+    @property
+    def reached_at(self) -> str:
+        """The address at which callers find the gateway."""
+        return self.host if self.published_host is None else self.published_host
 
     @property
     def max_body_bytes(self) -> int:

@@ -181,6 +181,27 @@ def test_keys_are_asked_for_where_others_reach_the_gateway(
 
 
 @pytest.mark.parametrize(
+    ("host", "published_host", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1", False),
+        ("0.0.0.0", "0.0.0.0", None),
+        ("0.0.0.0", "", None),
+        ("127.0.0.1", "10.0.0.1", None),
+    ],
+)
+def test_in_a_container_it_is_the_published_address_that_counts(
+    host: str, published_host: str, asked: bool | None
+) -> None:
+    """None: the gateway must not start. Docker publishes a port without an address at every one of its machine."""
+    settings = GatewaySettings(host=host, published_host=published_host)
+    if asked is None:
+        with pytest.raises(AccessError, match=f"On {published_host} others"):
+            keys_are_asked_for(settings, KeyRing(settings))
+    else:
+        assert keys_are_asked_for(settings, KeyRing(settings)) is asked
+
+
+@pytest.mark.parametrize(
     ("host", "bucket"),
     [
         ("192.0.2.7", "address:192.0.2.7"),
