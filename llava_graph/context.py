@@ -121,8 +121,10 @@ def _original(context: FigureContext, question: str) -> str:
     words = [word for line in context.lines for word in line.text.split()]
     # Words that are harmless one by one (`<`, `image`, `>`) can make a command when they are joined.
     joined, _ = neutralise("".join(words))
-    listed = ", ".join([joined, *words])
-    return f"OCR extracted text list, separated by ', ' : {listed} {context.caption}\n{question}"
+    *before, last = [joined, *words]
+    # And so can the last of them and the caption (`USER`, `:`).
+    ending = neutralise(f"{last} {context.caption}")[0] if last and context.caption else f"{last} {context.caption}"
+    return f"OCR extracted text list, separated by ', ' : {', '.join([*before, ending])}\n{question}"
 
 
 @dataclass(frozen=True, slots=True)

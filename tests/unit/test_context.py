@@ -243,6 +243,12 @@ def test_command_hidden_by_invisible_characters_is_found() -> None:
         assert hits >= 2
 
 
+@templates
+def test_no_command_is_put_together_from_a_label_and_the_caption(template: str) -> None:
+    figure = FigureContext(100, 100, ": why", [Line("a USER", (0, 0, 9, 9))])
+    assert commands_in(first_turn(template, figure).text) == []
+
+
 # Letters that commands are made of, so that hypothesis builds some.
 hostile = st.lists(
     st.sampled_from(
