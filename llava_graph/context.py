@@ -1,7 +1,7 @@
 """The context prompt: the one place where caption, OCR text and question become what the model reads.
 
-Serving, training and evaluation all call `first_turn` and `conversation`, so that what a model sees in production is
-what it was trained on. A model's manifest names its template; this module knows no tokenizer and no HTTP.
+Serving, training and evaluation all call `first_turn`, `conversation` and `dialogue`, so that what a model sees in
+production is what it was trained on. A model's manifest names its template; this module knows no tokenizer and no HTTP.
 
 Captions and OCR text are untrusted: `neutralise` takes from them whatever a chat template or tokenizer could read as
 a command (special tokens, role markers, control characters) and counts what it took.
@@ -45,8 +45,21 @@ class FigureContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A figure where a conversation shows it: with the user's turn at index `turn`.
+
+    `image_part` is the content part that carries the image: `{"type": "image_url", ...}` towards an engine,
+    `{"type": "image"}` in training.
+    """
+
+    context: FigureContext
+    image_part: dict[str, object]
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """The text that goes beside the image in the first user turn, and how many dangerous spots were neutralised."""
+    """The text that goes beside the image in a user turn, and how many dangerous spots were neutralised."""
 
     text: str
     neutralised: int
@@ -96,16 +109,16 @@ def grid_box(box: Box, width: int, height: int, step: int = 1) -> tuple[int, int
     return place(x0, width), place(y0, height), place(x1, width), place(y1, height)
 
 
-def _located(context: FigureContext, question: str) -> str:
+def _located(context: FigureContext) -> str:
     """Box before text: by the time a causal model reads a word it knows where the word stands in the image."""
     rows = [f"Caption: {context.caption}", "Text in the figure:"]
     for line in context.lines:
         box = grid_box(line.box, context.width, context.height, LOCATION_STEP)
         rows.append("".join(f"<{v}>" for v in box) + line.text)
-    return "\n".join([*rows, f"Question: {question}"])
+    return "\n".join(rows)
 
 
-def _plain(context: FigureContext, question: str) -> str:
+def _plain(context: FigureContext) -> str:
     """For vision-language models that were not trained by us: boxes in digits, as most of them write them."""
     rows = [f"Caption of the figure: {context.caption or '(none)'}"]
     if context.lines:
@@ -113,10 +126,10 @@ def _plain(context: FigureContext, question: str) -> str:
         for line in context.lines:
             x0, y0, x1, y1 = grid_box(line.box, context.width, context.height)
             rows.append(f"[{x0},{y0},{x1},{y1}] {line.text}")
-    return "\n".join([*rows, "", question])
+    return "\n".join(rows)
 
 
-def _original(context: FigureContext, question: str) -> str:
+def _original(context: FigureContext) -> str:
     """The prompt of the original LLaVA-Graph (findalexli/LLaVA-Graph): full text, words, caption, instruction."""
     words = [word for line in context.lines for word in line.text.split()]
     # Words that are harmless one by one (`<`, `image`, `>`) can make a command when they are joined.
@@ -124,19 +137,21 @@ def _original(context: FigureContext, question: str) -> str:
     *before, last = [joined, *words]
     # And so can the last of them and the caption (`USER`, `:`).
     ending = neutralise(f"{last} {context.caption}")[0] if last and context.caption else f"{last} {context.caption}"
-    return f"OCR extracted text list, separated by ', ' : {', '.join([*before, ending])}\n{question}"
+    return f"OCR extracted text list, separated by ', ' : {', '.join([*before, ending])}"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How a model wants its context. `version` changes whenever the rendered text would change.
+    """How a model wants its context: what `render` makes of each figure, then `asks` and the question. `version`
+    changes whenever the rendered text would change.
 
     The limits keep the prompt within the context length of the models that use the template; what lies beyond is cut.
     """
 
     name: str
     version: int
-    render: Callable[[FigureContext, str], str]
+    render: Callable[[FigureContext], str]
+    asks: str
     max_lines: int
     max_line_chars: int
     max_caption_chars: int
@@ -146,11 +161,36 @@ class Template:
 TEMPLATES = {
     template.name: template
     for template in (
-        Template("located", 1, _located, max_lines=64, max_line_chars=80, max_caption_chars=600, min_confidence=0.5),
-        # The longest captions of SciCap stay below 3,000 characters.
-        Template("plain", 1, _plain, max_lines=120, max_line_chars=200, max_caption_chars=4000, min_confidence=0.5),
         Template(
-            "original", 1, _original, max_lines=120, max_line_chars=200, max_caption_chars=2000, min_confidence=0.0
+            "located",
+            1,
+            _located,
+            "\nQuestion: ",
+            max_lines=64,
+            max_line_chars=80,
+            max_caption_chars=600,
+            min_confidence=0.5,
+        ),
+        # The longest captions of SciCap stay below 3,000 characters.
+        Template(
+            "plain",
+            1,
+            _plain,
+            "\n\n",
+            max_lines=120,
+            max_line_chars=200,
+            max_caption_chars=4000,
+            min_confidence=0.5,
+        ),
+        Template(
+            "original",
+            1,
+            _original,
+            "\n",
+            max_lines=120,
+            max_line_chars=200,
+            max_caption_chars=2000,
+            min_confidence=0.0,
         ),
     )
 }
@@ -163,6 +203,70 @@ def first_turn(template_name: str, context: FigureContext, question: str = DEFAU
     most confident stay. Raises KeyError for a template that does not exist.
     """
     template = TEMPLATES[template_name]
+    told, asked = _told(template, context), _asked(template, question)
+    return Prompt(told.text + asked.text, told.neutralised + asked.neutralised)
+
+
+def conversation(
+    template_name: str,
+    context: FigureContext,
+    turns: Sequence[Turn],
+    image_part: dict[str, object],
+) -> tuple[list[dict[str, object]], int]:
+    """Chat messages for a conversation about one figure, which its first turn shows. Otherwise as `dialogue`."""
+    return dialogue(template_name, turns, [Shown(context, image_part)])
+
+
+def dialogue(
+    template_name: str, turns: Sequence[Turn], figures: Sequence[Shown]
+) -> tuple[list[dict[str, object]], int]:
+    """Chat messages (OpenAI's and the Hugging Face chat templates' form) for a conversation about any number of
+    figures, in the order in which its turns show them. Also returns the number of neutralised spots.
+
+    Images and contexts stand before the question of the turn that shows them. Where there are several, each has its
+    number, counted through the conversation; the first has none where it came alone, as models learned it. No turn
+    looks at a later one, so what came before a follow-up question stays the same to the byte, which an engine's prefix
+    and image caches live on.
+
+    Raises ValueError when the turns do not start with the user or do not alternate.
+    """
+    template = TEMPLATES[template_name]
+    messages: list[dict[str, object]] = []
+    hits = seen = 0
+    for i, turn in enumerate(turns):
+        if turn.role != ("user", "assistant")[i % 2]:
+            raise ValueError(f"turn {i} is from {turn.role!r}: turns start with the user and alternate")
+        shown = [figure for figure in figures if figure.turn == i]
+        if shown:
+            content, count = _showing(template, shown, turn.text, seen)
+            seen += len(shown)
+        else:
+            text, count = neutralise(turn.text)
+            content = [{"type": "text", "text": text}]
+        hits += count
+        messages.append({"role": turn.role, "content": content})
+    return messages, hits
+
+
+def _showing(
+    template: Template, shown: Sequence[Shown], question: str, seen: int
+) -> tuple[list[dict[str, object]], int]:
+    """The parts of a user turn that shows figures, after `seen` others, and the number of neutralised spots."""
+    told = [_told(template, figure.context) for figure in shown]
+    asked = _asked(template, question)
+    texts = [prompt.text for prompt in told]
+    if seen + len(shown) > 1:
+        texts = [f"Figure {number}\n{text}" for number, text in enumerate(texts, seen + 1)]
+    # Chat templates put the parts of a message one after the other, with nothing in between.
+    texts = [*(f"{text}\n" for text in texts[:-1]), texts[-1] + asked.text]
+    content: list[dict[str, object]] = []
+    for figure, text in zip(shown, texts, strict=True):
+        content += [figure.image_part, {"type": "text", "text": text}]
+    return content, asked.neutralised + sum(prompt.neutralised for prompt in told)
+
+
+def _told(template: Template, context: FigureContext) -> Prompt:
+    """What a model is told of a figure, within the template's limits."""
     kept = [line for line in context.lines if line.confidence >= template.min_confidence and line.text.strip()]
     if len(kept) > template.max_lines:
         best = sorted(range(len(kept)), key=lambda i: kept[i].confidence, reverse=True)[: template.max_lines]
@@ -174,38 +278,10 @@ def first_turn(template_name: str, context: FigureContext, question: str = DEFAU
         hits += count
         if text:
             lines.append(Line(text, line.box, line.confidence))
-    asked, count = neutralise(question)
-    hits += count
-    clean = FigureContext(context.width, context.height, caption, lines)
-    return Prompt(template.render(clean, asked or DEFAULT_QUESTION), hits)
+    return Prompt(template.render(FigureContext(context.width, context.height, caption, lines)), hits)
 
 
-def conversation(
-    template_name: str,
-    context: FigureContext,
-    turns: Sequence[Turn],
-    image_part: dict[str, object],
-) -> tuple[list[dict[str, object]], int]:
-    """Chat messages (OpenAI's and the Hugging Face chat templates' form) for a conversation about one figure.
-
-    `image_part` is the content part that carries the image: `{"type": "image_url", ...}` towards an engine,
-    `{"type": "image"}` in training. Image and context come first and never change from turn to turn, so that an
-    engine's prefix and image caches serve the follow-up questions. Also returns the number of neutralised spots.
-
-    Raises ValueError when the turns do not start with the user or do not alternate.
-    """
-    messages: list[dict[str, object]] = []
-    hits = 0
-    for i, turn in enumerate(turns):
-        if turn.role != ("user", "assistant")[i % 2]:
-            raise ValueError(f"turn {i} is from {turn.role!r}: turns start with the user and alternate")
-        if i == 0:
-            prompt = first_turn(template_name, context, turn.text)
-            hits += prompt.neutralised
-            content: object = [image_part, {"type": "text", "text": prompt.text}]
-        else:
-            text, count = neutralise(turn.text)
-            hits += count
-            content = [{"type": "text", "text": text}]
-        messages.append({"role": turn.role, "content": content})
-    return messages, hits
+def _asked(template: Template, question: str) -> Prompt:
+    """The question, after what a model is told."""
+    asked, hits = neutralise(question)
+    return Prompt(template.asks + (asked or DEFAULT_QUESTION), hits)

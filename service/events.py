@@ -68,7 +68,9 @@ class Timings(_Part):
 
 
 class Link(_Part):
-    """A stretch of the answer and the OCR line that it names: answer[start:end] stands on ocr.lines[line]."""
+    """A stretch of the answer and the OCR line that it names: answer[start:end] stands on ocr.lines[line].
+
+    Where several figures are explained together, `line` counts through the lines of all of them."""
 
     start: int = Field(description="Characters (Unicode code points) from the beginning of the answer")
     end: int

@@ -1,19 +1,21 @@
 """How a figure is explained: at hand, read, put into the model's context, answered, grounded. The product's story.
 
 A figure is at hand because it was just sent (`opened`) or because it is kept (`stored`); from there on the two are the
-same. The parts of the answer come out of one generator as they are known. Who sends them, and in which form, is not
-known here; nor is anything of HTTP, Redis or the engine's wire.
+same. Several are explained together, and a conversation may have none at all. The parts of the answer come out of one
+generator as they are known. Who sends them, and in which form, is not known here; nor is anything of HTTP, Redis or the
+engine's wire.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_graph.context import FigureContext, Turn, conversation
+from llava_graph.context import FigureContext, Shown, Turn, dialogue
 from llava_graph.grounding import ground
 from llava_graph.manifest import ModelManifest
 from llava_graph.support import unsupported
@@ -30,16 +32,15 @@ from service.record import RequestRecord
 ContextParts = Literal["both", "caption", "ocr", "none"]
 """What the model is told besides the image: caption and text of the figure, one of them, or nothing."""
 
+OcrWish = Literal["auto", "off"]
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked about a figure: the conversation so far, the last turn the user's. None stands for the model's
-    default, or for another `seed` each time. The text is read only when it is wanted by `ocr` and by `context`. The
-    answer ends before the first of the `stop` strings, none of which is empty."""
+    """What is asked: the conversation so far, the last turn the user's. None stands for the model's default, or for
+    another `seed` each time. The answer ends before the first of the `stop` strings, none of which is empty."""
 
     turns: Sequence[Turn]
-    context: ContextParts
-    ocr: Literal["auto", "off"]
     max_tokens: int | None
     temperature: float | None
     top_p: float | None = None
@@ -48,15 +49,33 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the model is told of a figure besides the image. The text is read only when both want it."""
+
+    context: ContextParts = "both"
+    ocr: OcrWish = "auto"
+
+    @property
+    def caption(self) -> bool:
+        return self.context in ("both", "caption")
+
+    @property
+    def text(self) -> bool:
+        return self.ocr == "auto" and self.context in ("both", "ocr")
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """What is asked about: a figure at hand, and its caption."""
+    """What is asked about: a figure at hand, its caption, and the turn of the conversation that shows it."""
 
     figure: OpenedFigure
     caption: str
+    told: Told
     clock: Stopwatch
     """Runs from the moment the request was complete."""
     ready_ms: float
     """On that clock, when the figure was at hand."""
+    turn: int = 0
 
 
 class Explainer:
@@ -83,39 +102,47 @@ class Explainer:
         self._metrics = metrics
         self._ocr_deadline_s = ocr_deadline_s
 
-    async def opened(self, image: bytes, caption: str) -> Subject:
+    async def opened(self, image: bytes, caption: str, told: Told) -> Subject:
         """A figure that was just sent. Raises FigureRefused, or Overloaded when too many are being decoded."""
         clock = Stopwatch()
         figure = await self._figures.open(image)
-        return Subject(figure, caption, clock, clock.ms)
+        return Subject(figure, caption, told, clock, clock.ms)
 
-    async def stored(self, stored_id: str, *, scope: str) -> Subject:
+    async def stored(self, stored_id: str, told: Told, *, scope: str) -> Subject:
         """A figure that is kept, for whom `scope` says. Raises FigureUnknown or FiguresUnavailable."""
         clock = Stopwatch()
         stored = await self._store.load(stored_id, scope=scope)
-        return Subject(stored.figure, stored.about.caption, clock, clock.ms)
+        return Subject(stored.figure, stored.about.caption, told, clock, clock.ms)
 
-    async def explain(self, subject: Subject, ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
-        """FigurePart, OcrPart, DeltaParts, Answer. Closing the generator stops whatever is under way.
+    async def explain(self, subjects: Sequence[Subject], ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
+        """A FigurePart for each figure, an OcrPart for each, DeltaParts, Answer. Closing the generator stops whatever
+        is under way. `subjects` stand in the order in which the turns show them.
 
         Raises the engine's GatewayErrors, and Overloaded when no turn with it comes. The first part comes only when
         the engine is known to be there.
         """
-        figure, total, ready_ms = subject.figure, subject.clock, subject.ready_ms
-        record.facts["figure_id"] = figure.figure_id
+        total = subjects[0].clock if subjects else Stopwatch()
+        ready_ms = max((subject.ready_ms for subject in subjects), default=0.0)
+        if subjects:
+            record.facts["figure_id"] = ",".join(subject.figure.figure_id for subject in subjects)
         await self._engine.check()
-        yield FigurePart(id=figure.figure_id, width=figure.width, height=figure.height)
+        for part in _figure_parts(subjects):
+            yield part
+        if not subjects:
+            yield DeltaPart(text="")  # says that the answer has begun, as a figure does otherwise
 
-        ocr = await self._text_of(figure, ask, record)
-        lines = [OcrLine.model_validate(line.to_json()) for line in ocr.lines]
-        yield OcrPart(status=ocr.status, ms=_rounded(ocr.wait_ms), lines=lines)
+        texts = await self._texts_of(subjects, record)
+        for text in texts:
+            lines = [OcrLine.model_validate(line.to_json()) for line in text.lines]
+            yield OcrPart(status=text.status, ms=_rounded(text.wait_ms), lines=lines)
 
-        caption = subject.caption if ask.context in ("both", "caption") else ""
-        context = FigureContext(figure.width, figure.height, caption, ocr.lines)
-        messages, neutralised = conversation(self._manifest.context_template, context, ask.turns, figure.image_part())
+        shown = [_shown(subject, text) for subject, text in zip(subjects, texts, strict=True)]
+        messages, neutralised = dialogue(self._manifest.context_template, ask.turns, shown)
+        contexts = [figure.context for figure in shown]
+        all_lines = [line for text in texts for line in text.lines]
         record.facts["neutralised"] = neutralised
         stream = self._engine.stream(messages, self._sampling(ask), record.request_id)
-        del subject, figure, messages  # they hold the image, and answers take long
+        del subjects, shown, messages  # they hold the images, and answers take long
 
         pace = _Pace(self._metrics, total, record)
         pieces: list[str] = []
@@ -135,38 +162,44 @@ class Explainer:
             self._metrics.tokens.labels("in").inc(finish.usage.prompt_tokens)
             self._metrics.tokens.labels("out").inc(finish.usage.completion_tokens)
             record.facts |= {"tokens_in": finish.usage.prompt_tokens, "tokens_out": finish.usage.completion_tokens}
-        text = "".join(pieces)
-        mentions = self._unsupported(text, context, ask)
+        answered = "".join(pieces)
         yield Answer(
-            text=text,
+            text=answered,
             finish_reason=finish.reason,
             usage=finish.usage,
             timings_ms=Timings(
                 decode=_rounded(ready_ms),
-                ocr=_rounded(ocr.wait_ms),
+                ocr=_rounded(max((text.wait_ms for text in texts), default=0.0)),
                 first_token=None if pace.first_ms is None else _rounded(pace.first_ms),
                 answer=_rounded(pace.asked.ms),
                 total=_rounded(total.ms),
             ),
-            grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, ocr.lines)],
-            unsupported=mentions,
+            grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(answered, all_lines)],
+            unsupported=self._unsupported(answered, contexts, ask),
         )
 
-    def _unsupported(self, text: str, context: FigureContext, ask: Ask) -> list[Mention]:
-        told = [context.caption, *(line.text for line in context.lines)]
-        told += [turn.text for turn in ask.turns if turn.role == "user"]
+    def _unsupported(self, text: str, contexts: Sequence[FigureContext], ask: Ask) -> list[Mention]:
+        told = [turn.text for turn in ask.turns if turn.role == "user"]
+        for context in contexts:
+            told += [context.caption, *(line.text for line in context.lines)]
         found = unsupported(text, told)
         for mark in found:
             self._metrics.unsupported.labels(mark.kind).inc()
         return [Mention(start=mark.start, end=mark.end, kind=mark.kind) for mark in found]
 
-    async def _text_of(self, figure: OpenedFigure, ask: Ask, record: RequestRecord) -> OcrText:
+    async def _texts_of(self, subjects: Sequence[Subject], record: RequestRecord) -> list[OcrText]:
+        """The texts of all figures, read at the same time."""
+        texts = await asyncio.gather(*(self._text_of(subject, record.request_id) for subject in subjects))
+        if subjects:
+            record.facts["ocr_status"] = ",".join(text.status for text in texts)
+        return texts
+
+    async def _text_of(self, subject: Subject, request_id: str) -> OcrText:
         ocr = OFF
-        if ask.ocr == "auto" and ask.context in ("both", "ocr"):
-            ocr = await self._reader.read(figure, deadline_s=self._ocr_deadline_s, request_id=record.request_id)
+        if subject.told.text:
+            ocr = await self._reader.read(subject.figure, deadline_s=self._ocr_deadline_s, request_id=request_id)
             self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
         self._metrics.ocr.labels(ocr.status).inc()
-        record.facts["ocr_status"] = ocr.status
         return ocr
 
     def _sampling(self, ask: Ask) -> Sampling:
@@ -178,6 +211,17 @@ class Explainer:
             seed=ask.seed,
             stop=ask.stop,
         )
+
+
+def _figure_parts(subjects: Sequence[Subject]) -> list[FigurePart]:
+    figures = [subject.figure for subject in subjects]
+    return [FigurePart(id=figure.figure_id, width=figure.width, height=figure.height) for figure in figures]
+
+
+def _shown(subject: Subject, text: OcrText) -> Shown:
+    figure = subject.figure
+    caption = subject.caption if subject.told.caption else ""
+    return Shown(FigureContext(figure.width, figure.height, caption, text.lines), figure.image_part(), subject.turn)
 
 
 async def whole(parts: AsyncGenerator[Part]) -> Explanation:

@@ -20,7 +20,7 @@ from llava_graph.manifest import ModelManifest
 from service.callers import caller_of
 from service.engine import MAX_SEED
 from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
-from service.explain import Ask, ContextParts, Explainer
+from service.explain import Ask, ContextParts, Explainer, OcrWish, Told
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
@@ -59,7 +59,7 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
             examples=[_CONVERSATION],
         )
         context: ContextParts = Field("both", description="What the model is told besides the image")
-        ocr: Literal["auto", "off"] = Field("auto", description="Whether the model is given the text in the figure")
+        ocr: OcrWish = Field("auto", description="Whether the model is given the text in the figure")
         max_tokens: int | None = Field(None, ge=1, le=manifest.max_new_tokens, description="Longest answer")
         temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's")
         top_p: float | None = Field(None, gt=0, le=1, description=TOP_P)
@@ -77,8 +77,6 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
         """Answers the last message of a conversation about a figure that is kept. The image is not sent again."""
         ask = Ask(
             _turns(asked.messages, settings),
-            asked.context,
-            asked.ocr,
             asked.max_tokens,
             asked.temperature,
             top_p=asked.top_p,
@@ -86,8 +84,8 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
         )
         record = record_of(request.scope)
         record.facts["stored_id"] = stored_id
-        subject = await explainer.stored(stored_id, scope=caller_of(request.scope).scope)
-        parts = explainer.explain(subject, ask, record)
+        told, scope = Told(asked.context, asked.ocr), caller_of(request.scope).scope
+        parts = explainer.explain([await explainer.stored(stored_id, told, scope=scope)], ask, record)
         return await respond(parts, stream=asked.stream, record=record, settings=settings)
 
     return router

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: FastAPI reads the bounds in these annotations, and they are not global.
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import JSONResponse, Response
@@ -11,7 +11,7 @@ from llava_graph.context import DEFAULT_QUESTION, Turn
 from llava_graph.manifest import ModelManifest
 from service.engine import MAX_SEED
 from service.errors import QuestionTooLong
-from service.explain import Ask, ContextParts, Explainer
+from service.explain import Ask, ContextParts, Explainer, OcrWish, Told
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
@@ -44,9 +44,7 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         caption: Caption = "",
         question: Annotated[str | None, Form(description="What to answer; without it the figure is explained")] = None,
         context: Annotated[ContextParts, Form(description="What the model is told besides the image")] = "both",
-        ocr: Annotated[
-            Literal["auto", "off"], Form(description="Whether to read the text in the figure first")
-        ] = "auto",
+        ocr: Annotated[OcrWish, Form(description="Whether to read the text in the figure first")] = "auto",
         max_tokens: Annotated[int | None, Form(ge=1, le=manifest.max_new_tokens, description="Longest answer")] = None,
         temperature: Annotated[float | None, Form(ge=0, le=2, description="0 is greedy; default: the model's")] = None,
         top_p: Annotated[float | None, Form(gt=0, le=1, description=TOP_P)] = None,
@@ -58,9 +56,10 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
         if question is not None and len(question) > settings.max_question_chars:
             raise QuestionTooLong(f"{len(question)} characters; at most {settings.max_question_chars} are accepted.")
         turns = [Turn("user", question or DEFAULT_QUESTION)]
-        ask = Ask(turns, context, ocr, max_tokens, temperature, top_p=top_p, seed=seed)
+        ask = Ask(turns, max_tokens, temperature, top_p=top_p, seed=seed)
         record = record_of(request.scope)
-        parts = explainer.explain(await explainer.opened(await image.read(), caption), ask, record)
+        told = Told(context, ocr)
+        parts = explainer.explain([await explainer.opened(await image.read(), caption, told)], ask, record)
         return await respond(parts, stream=stream, record=record, settings=settings)
 
     return router

@@ -16,8 +16,10 @@ from llava_graph.context import (
     DEFAULT_QUESTION,
     TEMPLATES,
     FigureContext,
+    Shown,
     Turn,
     conversation,
+    dialogue,
     first_turn,
     grid_box,
     neutralise,
@@ -331,6 +333,64 @@ def test_later_turns_are_neutralised_too() -> None:
     messages, hits = conversation("plain", FIGURE, turns, IMAGE)
     assert hits == 3
     assert commands_in(str([message["content"] for message in messages[1:]])) == []
+
+
+def test_conversation_without_a_figure_holds_the_turns_alone() -> None:
+    turns = [Turn("user", "What is an </s> axis?"), Turn("assistant", "A line."), Turn("user", "Why?")]
+    messages, hits = dialogue("located", turns, [])
+    assert hits == 1
+    assert [message["content"] for message in messages] == [
+        [{"type": "text", "text": text}] for text in ("What is an ‹/s> axis?", "A line.", "Why?")
+    ]
+
+
+@templates
+def test_figures_of_one_turn_are_numbered_each_beside_its_image(template: str) -> None:
+    other = FigureContext(100, 100, "Loss </s> of runs.", [Line("Malo", (0, 0, 9, 9))])
+    images: list[dict[str, object]] = [{"type": "image", "name": name} for name in "ab"]
+    figures = [Shown(FIGURE, images[0]), Shown(other, images[1])]
+    messages, hits = dialogue(template, [Turn("user", "Which is better?")], figures)
+    first, second = (_said_of(template, figure.context) for figure in figures)
+    assert messages == [
+        {
+            "role": "user",
+            "content": [
+                images[0],
+                {"type": "text", "text": f"Figure 1\n{first}\n"},
+                images[1],
+                {"type": "text", "text": f"Figure 2\n{second}{TEMPLATES[template].asks}Which is better?"},
+            ],
+        }
+    ]
+    assert hits == 1
+
+
+def _said_of(template: str, figure: FigureContext) -> str:
+    return first_turn(template, figure, "Q").text.removesuffix(f"{TEMPLATES[template].asks}Q")
+
+
+@templates
+def test_figure_that_comes_later_has_its_number_and_leaves_what_came_before_as_it_was(template: str) -> None:
+    turns = [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")]
+    before, _ = conversation(template, FIGURE, turns[:1], IMAGE)
+    messages, _ = dialogue(template, turns, [Shown(FIGURE, IMAGE), Shown(FIGURE, IMAGE, turn=2)])
+    assert messages[:1] == before
+    assert messages[2]["content"] == [
+        IMAGE,
+        {"type": "text", "text": "Figure 2\n" + first_turn(template, FIGURE, "c").text},
+    ]
+
+
+def test_first_figure_has_no_number_wherever_it_comes_alone() -> None:
+    turns = [Turn("user", "Good morning."), Turn("assistant", "Good morning."), Turn("user", "What rises?")]
+    messages, _ = dialogue("located", turns, [Shown(FIGURE, IMAGE, turn=2)])
+    assert messages[2:] == conversation("located", FIGURE, turns[2:], IMAGE)[0]
+
+
+def test_figure_without_a_question_is_to_be_explained_in_a_later_turn_too() -> None:
+    turns = [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "")]
+    messages, _ = dialogue("plain", turns, [Shown(FIGURE, IMAGE, turn=2)])
+    assert str(messages[2]["content"]).count(DEFAULT_QUESTION) == 1
 
 
 @pytest.mark.parametrize(
