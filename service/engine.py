@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import msgspec
 import structlog
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from service.errors import (
     EngineError,
@@ -260,41 +260,71 @@ class _Answer:
             self.complete = True
             return ""
         chunk = _chunk(data)
-        try:
-            if usage := chunk.get("usage"):
-                self.usage = Usage.model_validate(usage)
-            if not chunk["choices"]:
-                return ""
-            choice = chunk["choices"][0]
-            self.reason = choice.get("finish_reason") or self.reason
-            text: str = choice["delta"].get("content") or ""
-            # JSON can spell half a character (a lone surrogate), which nothing after this could encode.
-            return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        except (KeyError, IndexError, TypeError, AttributeError, ValidationError) as error:
-            log.warning("engine_garbled", data=repr(chunk)[:500])
-            raise EngineGarbled("The model's server sent something else than a chunk of a chat completion.") from error
+        if chunk.usage:
+            self.usage = _usage(chunk.usage)
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        self.reason = choice.finish_reason or self.reason
+        text = choice.delta.content or ""
+        # JSON can spell half a character (a lone surrogate), which nothing after this could encode.
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _chunk(data: bytes) -> dict[str, Any]:
+class _Delta(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    """What is read of a chat completion chunk, or of the error in its place; all else is passed over."""
+
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+"""Takes a third of the time in which a dictionary of everything in a chunk could be made."""
+
+
+def _chunk(data: bytes) -> _Chunk:
     try:
-        chunk = _parsed(data)
+        chunk = _decoded(data)
     except ValueError as error:
-        log.warning("engine_garbled", data=data[:500].decode("utf-8", "replace"))
-        raise EngineGarbled("The model's server sent a line that is not JSON.") from error
-    if not isinstance(chunk, dict):
-        raise EngineGarbled("The model's server sent something else than a chunk of a chat completion.")
-    if "error" in chunk:
-        log.warning("engine_error", said=str(chunk["error"])[:500])
+        raise _garbled(data) from error
+    if chunk.error is not None:
+        log.warning("engine_error", said=str(chunk.error)[:500])
         raise EngineError("The model's server reported an error while answering.")
+    if chunk.choices is None:
+        raise _garbled(data)
     return chunk
 
 
-def _parsed(data: bytes) -> Any:
+def _decoded(data: bytes) -> _Chunk:
     try:
-        return from_json(data)
-    except ValueError:
-        # Pydantic's parser takes a third of the time, and no lone surrogates.
-        return json.loads(data)
+        return _decode(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # The standard library's parser takes lone surrogates, and three times as long.
+        return msgspec.convert(json.loads(data), _Chunk)
+
+
+def _usage(told: dict[str, Any]) -> Usage:
+    try:
+        return Usage.model_validate(told)
+    except ValidationError as error:
+        raise _garbled(json.dumps(told).encode()) from error
+
+
+def _garbled(data: bytes) -> EngineGarbled:
+    log.warning("engine_garbled", data=data[:500].decode("utf-8", "replace"))
+    return EngineGarbled("The model's server sent something else than a chunk of a chat completion.")
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> EngineFailure | RequestError | Overloaded:
