@@ -36,8 +36,8 @@ from service.record import record_of
 from service.refusal import refuse
 from service.settings import GatewaySettings
 
-_OPEN = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
-_OPEN_FOLDER = "/page/"
+_OPEN = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+_OPEN_FOLDERS = ("/page/", "/docs/")
 
 _MAX_HEADER_BYTES = 1024
 """Longer than any key of ours; more is not worth hashing."""
@@ -212,7 +212,7 @@ class Identify:
 
 def is_open(path: str) -> bool:
     """Whether a path wants no key."""
-    return path in _OPEN or path.startswith(_OPEN_FOLDER)
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
 def _identified(scope: Scope, keys: KeyRing) -> Caller:

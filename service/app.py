@@ -34,6 +34,7 @@ from service.openapi import DescribedApp
 from service.rates import LimitRates, RateLimits
 from service.record import record_of
 from service.routes.chat import chat_router
+from service.routes.docs import docs_router
 from service.routes.explain import explain_router
 from service.routes.figures import figures_router
 from service.routes.operations import operations_router
@@ -112,11 +113,14 @@ def create_app(
         summary="Explains scientific figures: figure and caption in, streamed explanation out.",
         version=version("llava-graph"),
         lifespan=lifespan,
+        docs_url=None,  # ours is in service/routes/docs.py
+        redoc_url=None,
     )
     app.include_router(explain_router(explainer, manifest, settings))
     app.include_router(figures_router(opener, store, reader, settings))
     app.include_router(chat_router(explainer, manifest, settings))
     app.include_router(page_router(settings.examples_dir))
+    app.include_router(docs_router())
     app.include_router(
         operations_router(
             metrics.registry,

@@ -63,12 +63,12 @@ async def test_caller_without_a_key_is_told_how_to_send_one(service: Gateway, en
     assert service.metric("problems_total", code="unauthorized") == 1
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/docs", "/openapi.json", "/"])
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/docs", "/docs/start.js", "/openapi.json", "/"])
 async def test_what_needs_no_key_is_open(service: Gateway, path: str) -> None:
     assert (await service.http.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/figures/fig_1", "/v1/nothing", "/nothing", "//v1/explain", "/page"])
+@pytest.mark.parametrize("path", ["/v1/figures/fig_1", "/v1/nothing", "/nothing", "//v1/explain", "/page", "/redoc"])
 async def test_everything_else_wants_one(service: Gateway, path: str) -> None:
     assert (await service.http.get(path)).status_code == 401
 

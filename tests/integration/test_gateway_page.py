@@ -118,3 +118,19 @@ def test_page_asks_nobody_else_for_anything() -> None:
     for file in PAGE.iterdir():
         text = file.read_text(encoding="utf-8").replace(namespace, "")
         assert "//" not in text.replace("// ", "").replace("/// ", ""), file.name
+
+
+@pytest.mark.parametrize("name", ["", "/start.js", "/swagger-ui-bundle.js", "/swagger-ui.css"])
+async def test_description_is_served_from_here_and_may_load_nothing_else(service: Gateway, name: str) -> None:
+    response = await service.http.get(f"/docs{name}")
+    assert response.status_code == 200
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["form-action"] == policy["base-uri"] == "'none'"
+    assert {policy["script-src"], policy["style-src"], policy["connect-src"]} == {"'self'"}
+    assert policy["img-src"] == "'self' data:"
+    assert "unsafe" not in response.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/docs/index.html", "/docs/favicon-32x32.png", "/docs/__init__.py", "/redoc"])
+async def test_there_is_no_other_description(service: Gateway, path: str) -> None:
+    assert (await service.http.get(path)).status_code == 404
