@@ -128,3 +128,15 @@ class Metrics:
             namespace=_NAMESPACE,
             registry=registry,
         )
+        for metric, values in (
+            (self.tokens, ("in", "out")),
+            (self.unsupported, ("number", "name")),
+            (self.figures, ("new", "known", "dropped")),
+            (self.ocr, ("ok", "cached", "off", "timeout", "failed")),
+            (self.ocr_failures, ("deadline", "expired", "queue_full", "redis", "unreadable", "worker")),
+            (self.answers, ("admitted", "running")),
+            (self.admission_refused, ("no_place", "no_turn")),
+            (self.rate_limited, ("requests", "upload_bytes", "streams")),
+        ):
+            for value in values:
+                metric.labels(value)  # a rate needs the zero before the first one
