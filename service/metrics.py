@@ -88,7 +88,8 @@ class Metrics:
         )
         self.ocr_failures = Counter(
             "ocr_failures",
-            "Figures explained without their text, by reason: deadline, expired, queue_full, redis, unreadable, worker",
+            "Figures explained without their text, by reason: deadline, expired, lost, queue_full, redis, "
+            "unreadable, worker",
             ("reason",),
             namespace=_NAMESPACE,
             registry=registry,
@@ -133,7 +134,7 @@ class Metrics:
             (self.unsupported, ("number", "name")),
             (self.figures, ("new", "known", "dropped")),
             (self.ocr, ("ok", "cached", "off", "timeout", "failed")),
-            (self.ocr_failures, ("deadline", "expired", "queue_full", "redis", "unreadable", "worker")),
+            (self.ocr_failures, ("deadline", "expired", "lost", "queue_full", "redis", "unreadable", "worker")),
             (self.answers, ("admitted", "running")),
             (self.admission_refused, ("no_place", "no_turn")),
             (self.rate_limited, ("requests", "upload_bytes", "streams")),

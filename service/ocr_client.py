@@ -75,6 +75,22 @@ class _NoTextError(Exception):
         self.reason = reason
 
 
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """One request that waits for a figure's text."""
+
+    reply: asyncio.Future[Reply | _NoTextError]
+    queued: bool = False
+    """Redis has the job, so the reply will come to the reply list."""
+    missed: bool = False
+    """Redis was found not to know the job any more; the reply may have come just before that."""
+
+    def tell(self, what: Reply | _NoTextError) -> None:
+        if not self.reply.done():
+            # An error as a result, not an exception: a request that leaves now would never fetch the exception.
+            self.reply.set_result(what)
+
+
 class OcrClient:
     """One per process. Works inside `async with client.listening():`; the Redis client stays the caller's."""
 
@@ -83,17 +99,17 @@ class OcrClient:
         self._producer = JobProducer(redis, keys, uuid.uuid4().hex, max_depth=max_depth)
         self._metrics = metrics
         self._redis_deadline_s = redis_deadline_s
-        self._waiting: dict[str, set[asyncio.Future[Reply | _NoTextError]]] = {}
+        self._waiting: dict[str, set[_Waiter]] = {}
         self._redis_is_there = True
 
     async def read(self, figure: OpenedFigure, *, deadline_s: float, request_id: str) -> OcrText:
         """The text of a figure, or why there is none. Never raises for the OCR's sake, and returns by the deadline."""
         started = time.perf_counter()
-        reply: asyncio.Future[Reply | _NoTextError] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(asyncio.get_running_loop().create_future())
         # Waiting before asking: the reply may come between the two.
-        self._waiting.setdefault(figure.figure_id, set()).add(reply)
+        self._waiting.setdefault(figure.figure_id, set()).add(waiter)
         try:
-            status, lines = await self._read(figure, reply, deadline_s, request_id)
+            status, lines = await self._read(figure, waiter, deadline_s, request_id)
         except _NoTextError as error:
             status, lines = error.status, ()
             self._metrics.ocr_failures.labels(error.reason).inc()
@@ -102,7 +118,7 @@ class OcrClient:
             )
         finally:
             waiting = self._waiting[figure.figure_id]
-            waiting.discard(reply)
+            waiting.discard(waiter)
             if not waiting:
                 del self._waiting[figure.figure_id]
         return OcrText(status, lines, (time.perf_counter() - started) * 1000)
@@ -141,12 +157,13 @@ class OcrClient:
                 await asyncio.wait({reader}, timeout=1.0)
 
     async def _read(
-        self, figure: OpenedFigure, reply: asyncio.Future[Reply | _NoTextError], deadline_s: float, request_id: str
+        self, figure: OpenedFigure, waiter: _Waiter, deadline_s: float, request_id: str
     ) -> tuple[OcrStatus, Sequence[Line]]:
         try:
             async with asyncio.timeout(deadline_s):
                 cached = await self._ask(figure, deadline_s, request_id)
-                got = cached or await reply
+                waiter.queued = cached is None
+                got = cached or await waiter.reply
         except TimeoutError as error:
             raise _NoTextError("timeout", "deadline", f"no reply within {deadline_s:g} s") from error
         if isinstance(got, _NoTextError):
@@ -190,6 +207,8 @@ class OcrClient:
                     self._redis_is_there = True
                     log.info("redis_is_back")
                 replies = await self._producer.replies(block_s=_REPLIES_BLOCK_S)
+                if not replies:
+                    await self._look_for_lost_jobs()
             except RedisError as error:
                 log.warning("redis_is_away", detail=f"{type(error).__name__}: {error}", retry_in_s=pause_s)
                 self._lose(error)
@@ -206,18 +225,35 @@ class OcrClient:
         except WireError as error:
             log.error("ocr_reply_unreadable", detail=str(error))
             return
-        for future in self._waiting.get(reply.figure_id, ()):
-            if not future.done():
-                future.set_result(reply)
+        for waiter in self._waiting.get(reply.figure_id, ()):
+            waiter.tell(reply)
 
     def _lose(self, error: RedisError) -> None:
         """A Redis that went away may come back empty, so nobody goes on waiting for what was asked before."""
         self._redis_is_there = False
-        for futures in self._waiting.values():
-            for future in futures:
-                if not future.done():
-                    # As a result, not an exception: a request that leaves now would never fetch the exception.
-                    future.set_result(_NoTextError("failed", "redis", f"{type(error).__name__}: {error}"))
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.tell(_NoTextError("failed", "redis", f"{type(error).__name__}: {error}"))
+
+    async def _look_for_lost_jobs(self) -> None:
+        """A Redis can come back empty too quickly to be missed, or be emptied: then nobody answers what was asked
+        before. So after a silence whoever waits is told if Redis knows nothing of the job, and that twice in a row:
+        the first time its reply may be on the way."""
+        for figure_id, waiters in tuple(self._waiting.items()):
+            queued = [waiter for waiter in waiters if waiter.queued]
+            if not queued:
+                continue
+            try:
+                asked = await self._producer.peek(figure_id)
+            except WireError as error:
+                log.error("ocr_reply_unreadable", detail=str(error))
+                continue
+            for waiter in queued:
+                if asked.reply is not None:
+                    waiter.tell(asked.reply)
+                elif asked.admission is Admission.UNKNOWN and waiter.missed:
+                    waiter.tell(_NoTextError("failed", "lost", "Redis has lost the job"))
+                waiter.missed = asked.admission is Admission.UNKNOWN
 
 
 def _reading(reply: Reply) -> Reading:

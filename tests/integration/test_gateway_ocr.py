@@ -201,6 +201,18 @@ async def test_who_waits_when_redis_goes_away_goes_on_without_the_text(own_redis
     await redis.aclose()
 
 
+async def test_who_waits_when_redis_forgets_everything_goes_on_without_the_text(
+    redis_url: str, engine_url: str, redis: Redis
+) -> None:
+    async with gateway(redis_url, engine_url, ocr_deadline_s=PATIENT_S) as service:
+        asking = asyncio.create_task(_ask(service))
+        await redis.xread({Keys().jobs: "0"}, block=5000)
+        await redis.flushall()
+        assert (await asking)["ocr"]["status"] == "failed"
+        await service.until_idle()
+        assert service.metric("ocr_failures_total", reason="lost") == 1
+
+
 async def test_text_is_read_again_after_a_redis_restart_that_lost_everything(
     own_redis: RedisServer, engine_url: str, rapid: RapidEngine
 ) -> None:
