@@ -52,10 +52,14 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What is sampled with when a request does not say: `temperature` 0 means greedy, `top_p` 1 means all tokens."""
+    """What is sampled with when a request does not say: `temperature` 0 means greedy, `top_p` 1 means all tokens.
+
+    `max_repeats` is how many times in a row an answer may say the same words before it is ended; None is no bound.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
+    max_repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ def load_manifest(model_dir: Path | str) -> ModelManifest:
         sampling=Sampling(
             temperature=sampling.number("temperature", float, 0.0, 2.0, default=0.0),
             top_p=sampling.number("top_p", float, 0.01, 1.0, default=1.0),
+            max_repeats=sampling.number("max_repeats", int, 2, 100) if sampling.present(("max_repeats",)) else None,
         ),
         engine=MappingProxyType(
             {backend: engine.table(backend).options() for backend in engine.present(ENGINE_BACKENDS)}

@@ -36,6 +36,7 @@ from service.errors import (
     RequestError,
 )
 from service.events import Usage
+from service.repetition import Repetition
 from service.settings import GatewaySettings
 from service.stopping import UntilStop
 
@@ -64,13 +65,15 @@ log = structlog.stdlib.get_logger(__name__)
 class Sampling:
     """How to generate: at most `max_tokens` new tokens, and none from the first of the `stop` strings on, none of which
     is empty. `temperature` 0 is greedy; otherwise tokens are drawn from the likeliest that make up `top_p` of the
-    probability, with `seed` so that they can be drawn again."""
+    probability, with `seed` so that they can be drawn again. An answer that says the same words `max_repeats` times in
+    a row is ended (see service.repetition)."""
 
     max_tokens: int
     temperature: float
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    max_repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Engine:
         self, messages: Sequence[dict[str, object]], sampling: Sampling, request_id: str
     ) -> AsyncGenerator[str | Finish]:
         """The answer in pieces as they come, then one Finish. Tokens that arrive together are one piece. Closing the
-        generator closes the engine's connection, which stops the generation; and so does a stop string.
+        generator closes the engine's connection, which stops the generation; a stop string and a repetition do so, too.
 
         Raises an EngineFailure, PromptTooLong when the engine says so, or Overloaded when it says that or when as many
         answers are being streamed as the settings allow.
@@ -138,6 +141,7 @@ class Engine:
         deadline = loop.time() + self._settings.answer_deadline_s
         answer = _Answer()
         until = UntilStop(sampling.stop)
+        repetition = Repetition(sampling.max_repeats)
         self._streams += 1
         try:
             async with self._post(self._body(messages, sampling), request_id) as response:
@@ -145,8 +149,9 @@ class Engine:
                 while not answer.complete and (data := await response.content.readany()):
                     self._heard_s = loop.time()
                     if text := until.read(answer.read(data)):
+                        repetition.read(text)
                         yield text
-                    if until.stopped:
+                    if until.stopped or repetition.found:
                         break
                     if answer.trouble is not None:
                         raise answer.trouble
@@ -161,6 +166,8 @@ class Engine:
                 raise _failure(error) from error
         finally:
             self._streams -= 1
+        if answer.reason is None and repetition.found:
+            answer.reason = "repetition"
         if not until.stopped:
             if answer.reason is None:
                 raise EngineInterrupted("The model's server ended the stream before the answer was complete.")

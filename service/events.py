@@ -92,7 +92,8 @@ class Answer(_Part):
 
     text: str
     finish_reason: str = Field(
-        description="stop, or length when max_tokens cut the answer", examples=["stop", "length"]
+        description="stop; length when max_tokens cut the answer; repetition when it said the same again and again",
+        examples=["stop", "length"],
     )
     usage: Usage | None = Field(description="Null when the engine did not say")
     timings_ms: Timings

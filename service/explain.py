@@ -210,6 +210,7 @@ class Explainer:
             top_p=defaults.top_p if ask.top_p is None else ask.top_p,
             seed=ask.seed,
             stop=ask.stop,
+            max_repeats=defaults.max_repeats,
         )
 
 

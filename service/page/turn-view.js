@@ -64,6 +64,7 @@ export class TurnView {
     if (turn.text === "") this.#note("The model gave no answer.");
     this.#note(ocrNote(ocr.status));
     if (done.finish_reason === "length") this.#note("The answer was cut at its greatest length.");
+    if (done.finish_reason === "repetition") this.#note("The model began to repeat itself and was stopped.");
     if (unsupported.length) this.#note(unsupportedNote(turn.text, unsupported), "unsupported-note");
     foot.hidden = false;
     timings.textContent = timingWords(done, ocr, context);

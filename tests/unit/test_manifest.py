@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llava_graph.context import TEMPLATES
-from llava_graph.manifest import ManifestError, Weights, load_manifest
+from llava_graph.manifest import ManifestError, Sampling, Weights, load_manifest
 
 MODEL_REPO = Path(__file__).parents[2] / "model_repo"
 
@@ -22,6 +22,7 @@ max_images = 2
 [sampling]
 temperature = 0.2
 top_p = 0.9
+max_repeats = 8
 
 [engine.transformers]
 device = "cpu"
@@ -46,7 +47,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     manifest = load_manifest(write(tmp_path, GOOD))
     assert (manifest.name, manifest.revision, manifest.context_template) == ("some-model", "2026-11-22", "plain")
     assert (manifest.context_length, manifest.max_new_tokens, manifest.max_images) == (4096, 512, 2)
-    assert (manifest.sampling.temperature, manifest.sampling.top_p) == (0.2, 0.9)
+    assert manifest.sampling == Sampling(temperature=0.2, top_p=0.9, max_repeats=8)
     assert manifest.engine["transformers"] == {"device": "cpu", "compile": True}
     assert manifest.engine["vllm"] == {"gpu_memory_utilization": 0.9}
     assert manifest.weights == Weights("owner/some-model", "0123456789abcdef0123456789abcdef01234567", "Apache-2.0")
@@ -56,7 +57,7 @@ def test_what_is_left_out_gets_its_default(tmp_path: Path) -> None:
     shortest = "\n".join(line for line in GOOD.splitlines()[:6])
     manifest = load_manifest(write(tmp_path, shortest))
     assert manifest.max_images == 1
-    assert (manifest.sampling.temperature, manifest.sampling.top_p) == (0.0, 1.0)
+    assert manifest.sampling == Sampling(temperature=0.0, top_p=1.0, max_repeats=None)
     assert manifest.engine == {}
     assert manifest.weights is None
 
@@ -93,6 +94,7 @@ def test_manifests_in_the_repository_are_good(model_dir: Path) -> None:
         ("max_images = 2", "max_image = 2", "max_image: unknown key"),
         ("temperature = 0.2", "temperature = -1", "sampling.temperature: must be 0.0 to 2.0"),
         ("temperature = 0.2", "temperature = nan", "sampling.temperature: must be 0.0 to 2.0"),
+        ("max_repeats = 8", "max_repeats = 1", "sampling.max_repeats: must be 2 to 100"),
         ("temperature = 0.2", "temprature = 0.2", "sampling.temprature: unknown key"),
         ("[sampling]", "[[sampling]]", "sampling: must be a table"),
         ("[engine.vllm]", "[engine.vlm]", "engine.vlm: unknown key (known here: transformers, vllm, vllm-cpu)"),

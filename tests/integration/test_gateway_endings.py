@@ -1,8 +1,9 @@
-"""Stop strings: the gateway's client of the engine ends the answer at the first, whatever the engine makes of it."""
+"""Answers that the gateway's client of the engine ends itself: at a stop string, and when they go in circles."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -30,10 +31,11 @@ async def engine(fake: OpenAIEngine) -> AsyncIterator[Engine]:
             yield engine
 
 
-async def answer(engine: Engine, *stop: str) -> tuple[list[str], Finish]:
+async def answer(engine: Engine, *stop: str, max_repeats: int | None = None) -> tuple[list[str], Finish]:
     """The pieces of an answer and its end."""
     pieces: list[str] = []
-    async with aclosing(engine.stream(MESSAGES, Sampling(64, 0.0, stop=stop), "request-1")) as parts:
+    sampling = Sampling(64, 0.0, stop=stop, max_repeats=max_repeats)
+    async with aclosing(engine.stream(MESSAGES, sampling, "request-1")) as parts:
         async for part in parts:
             if isinstance(part, Finish):
                 return pieces, part
@@ -79,3 +81,20 @@ async def test_no_engine_is_told_of_stop_strings(engine: Engine, fake: OpenAIEng
     """They differ in what they make of them, and one fails."""
     await answer(engine, "END")
     assert "stop" not in fake.requests[0]
+
+
+async def test_answer_that_goes_in_circles_is_ended_in_the_engine(engine: Engine, fake: OpenAIEngine) -> None:
+    fake.behaviour = stalls_after("Days ", *["after "] * 6)
+    async with asyncio.timeout(10):
+        pieces, finish = await answer(engine, max_repeats=6)
+        await fake.hung_up.wait()
+    assert ("".join(pieces), finish) == ("Days " + "after " * 6, Finish("repetition", None))
+
+
+async def test_answer_that_ends_as_it_begins_to_go_in_circles_has_ended_by_itself(
+    engine: Engine, fake: OpenAIEngine
+) -> None:
+    last = {"choices": [{"delta": {"content": "after " * 6}, "finish_reason": "stop"}]}
+    fake.behaviour = sends(f"data: {json.dumps(last)}\n\n".encode())
+    _, finish = await answer(engine, max_repeats=6)
+    assert finish.reason == "stop"
