@@ -7,7 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
-EXTRAS := service,ocr,engine,local,training,evaluation,dev
+EXTRAS := service,ocr,engine,local,telemetry,training,evaluation,dev
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 

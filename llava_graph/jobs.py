@@ -163,6 +163,8 @@ class Job:
     """Both by Redis's clock."""
     request_id: str = ""
     """Of the request that caused the job, for the logs on both sides."""
+    traceparent: str = ""
+    """Of the span that waits for the job, where requests are traced (W3C Trace Context)."""
 
     def to_fields(self) -> dict[str, str]:
         """The stream entry."""
@@ -173,6 +175,7 @@ class Job:
             "deadline_ms": str(self.deadline_ms),
             "enqueued_at_ms": str(self.enqueued_at_ms),
             "request_id": self.request_id,
+            **({"traceparent": self.traceparent} if self.traceparent else {}),
         }
 
     @classmethod
@@ -190,6 +193,7 @@ class Job:
                 deadline_ms=int(text["deadline_ms"]),
                 enqueued_at_ms=int(text["enqueued_at_ms"]),
                 request_id=text.get("request_id", ""),
+                traceparent=text.get("traceparent", ""),
             )
         except KeyError as error:
             raise WireError(f"job lacks the field {error}") from error
@@ -450,7 +454,9 @@ class JobProducer:
         raw = await self._peek(keys=[keys.engine, keys.pending(figure_id)], args=[keys.results, figure_id])
         return _asked(raw)
 
-    async def submit(self, figure_id: str, png: bytes, *, job_id: str, wait_ms: int, request_id: str = "") -> Asked:
+    async def submit(
+        self, figure_id: str, png: bytes, *, job_id: str, wait_ms: int, request_id: str = "", traceparent: str = ""
+    ) -> Asked:
         """QUEUED, or CACHED, JOINED or FULL when that is how things stand by now.
 
         `wait_ms` as in `look_up`; the rest as in `Job`. Safe to call again after a connection error: the second call
@@ -458,6 +464,8 @@ class JobProducer:
         """
         keys = self._keys
         fields = {"v": str(WIRE_VERSION), "job_id": job_id, "figure_id": figure_id, "request_id": request_id}
+        if traceparent:
+            fields["traceparent"] = traceparent
         raw = await self._submit(
             keys=[keys.engine, keys.pending(figure_id), keys.waiters(figure_id), keys.image(figure_id), keys.jobs],
             args=[

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from llava_graph.jobs import Keys, WireError, connect
+from llava_graph.tracing import TracesError, require_extra
 from ocr_worker.child import Place, make_log, serve
 from ocr_worker.errors import WorkerProcessError
 from ocr_worker.health import health_of
@@ -38,6 +39,10 @@ def main(processes: int | None, check: bool, burst: bool) -> None:
         raise click.ClickException(f"settings: {error}") from error
     if check:
         sys.exit(asyncio.run(check_health(settings, socket.gethostname())))
+    try:
+        require_extra(settings.traces_endpoint)
+    except TracesError as error:
+        raise click.ClickException(str(error)) from error
     sys.exit(asyncio.run(serve(settings, _alone(), burst=True) if burst else supervise(settings)))
 
 

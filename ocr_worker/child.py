@@ -29,6 +29,7 @@ from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
 
 from llava_graph.jobs import Keys, connect
+from llava_graph.tracing import Traces
 from ocr_worker.consumer import Worker
 from ocr_worker.engines import OcrEngine
 from ocr_worker.errors import OcrEngineStuckError
@@ -93,10 +94,12 @@ async def serve(
 ) -> int:
     """Runs one worker until a signal ends it, or the queue is empty in a burst; returns the exit status."""
     log = make_log(settings.log_level)
+    _relay_complaints(log)
     log.info("starting", consumer=place.consumer, settings=settings.for_log(), threads=settings.threads)
     # In the event loop's thread: until the models are there, there is nothing else to do.
     engine = load(settings)
     redis = connect(settings.redis_url)
+    traces = Traces(settings.traces_endpoint, "llava-graph-ocr-worker")
     worker = Worker(
         redis,
         engine,
@@ -109,6 +112,7 @@ async def serve(
         pool=place.pool,
         processes=settings.ocr_processes,
         on_worn=(lambda reason: say(f"worn {reason}")) if say else None,
+        tracer=traces.tracer,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,6 +131,7 @@ async def serve(
         if announcing:
             announcing.cancel()
         await redis.aclose()
+        await asyncio.to_thread(traces.close)
     log.info("stopped", consumer=place.consumer)
     return 0
 
@@ -144,6 +149,23 @@ def make_log(level: str) -> FilteringBoundLogger:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     ).bind(service="ocr-worker")
     return log
+
+
+class _Relay(logging.Handler):
+    """What OpenTelemetry's exporter complains of, in the form of the log."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.warning("traces", detail=record.getMessage())
+
+
+def _relay_complaints(log: FilteringBoundLogger) -> None:
+    logger = logging.getLogger("opentelemetry")
+    logger.handlers[:] = [_Relay(log)]
+    logger.propagate = False
 
 
 async def _say_ready(worker: Worker, say: Say) -> None:

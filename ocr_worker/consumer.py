@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
@@ -36,6 +37,7 @@ from structlog.typing import FilteringBoundLogger
 from llava_graph.figure import FigureError, FigureLimits, open_figure
 from llava_graph.jobs import JOB_GRACE_MS, Keys, Outcome, Reply, WireError, WorkerRecord, now_ms
 from llava_graph.ocr import Line
+from llava_graph.tracing import NO_TRACES, PROPAGATOR, trace_id
 from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
 from ocr_worker.inbox import Delivery, Inbox, Load, Queue, Unreadable
@@ -105,6 +107,7 @@ class Worker:
         pool: str = "",
         processes: int = 1,
         on_worn: Callable[[WearReason], None] | None = None,
+        tracer: Tracer = NO_TRACES,
     ) -> None:
         """`consumer` must be new for each process: it names what Redis holds for this worker. `pool` and `processes`
         are as in `WorkerRecord`. `on_worn` is called once, in the event loop, when the process should be replaced.
@@ -113,6 +116,8 @@ class Worker:
         self._options = options
         self._metrics = metrics
         self._log = log.bind(consumer=consumer)
+        self._tracer = tracer
+        self._taken_at_ns = 0
         self._record = WorkerRecord(
             consumer,
             engine.revision,
@@ -240,6 +245,7 @@ class Worker:
         """Sees every entry to its end. From here on Redis may go away and come back without a job being lost."""
         deliveries = [entry for entry in taken if isinstance(entry, Delivery)]
         self._in_hand = [delivery.entry_id for delivery in deliveries]
+        self._taken_at_ns = time.time_ns()
         try:
             for entry in taken:
                 if isinstance(entry, Unreadable):
@@ -329,7 +335,39 @@ class Worker:
             told=settled.told,
             lines=len(end.reply.lines),
             run_ms=round(end.reply.run_ms, 1),
+            **self._trace(delivery, end),
         )
+
+    def _trace(self, delivery: Delivery, end: _End) -> dict[str, str]:
+        """The span of a job that has ended, in the trace of the request that it was made for; for the log, its id.
+
+        Made now, for the whole time since the job was taken: one that ends with its process leaves no span behind, and
+        its next delivery has one of its own.
+        """
+        job = delivery.job
+        if not job.traceparent:
+            return {}
+        span = self._tracer.start_span(
+            "ocr job",
+            PROPAGATOR.extract({"traceparent": job.traceparent}),
+            SpanKind.CONSUMER,
+            {
+                "messaging.system": "redis",
+                "messaging.operation.type": "process",
+                "messaging.message.id": job.job_id,
+                "llava_graph.figure_id": job.figure_id,
+                "llava_graph.request_id": job.request_id,
+                "llava_graph.outcome": end.label,
+                "llava_graph.deliveries": delivery.deliveries,
+                "llava_graph.lines": len(end.reply.lines),
+                "llava_graph.engine_ms": round(end.reply.run_ms, 1),
+            },
+            start_time=self._taken_at_ns,
+        )
+        if end.dead:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+        return {"trace_id": trace_id(span)} if span.get_span_context().is_valid else {}
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs in the worker's one thread. Raises OcrEngineStuckError when the job timeout passes."""

@@ -87,6 +87,11 @@ class WorkerSettings(BaseSettings):
     ocr_metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the Prometheus metrics; 0 serves none"
     )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="Base URL of a collector that traces go to as OTLP over HTTP, such as http://127.0.0.1:4318",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged"
     )
@@ -117,8 +122,9 @@ class WorkerSettings(BaseSettings):
         return {f"{prefix}{name.upper()}": str(value) for name, value in values.items()}
 
     def for_log(self) -> dict[str, object]:
-        """All values, with the password in the Redis URL masked."""
-        return {**self.model_dump(), "redis_url": masked(self.redis_url)}
+        """All values, with the passwords in URLs masked."""
+        urls = {"redis_url": self.redis_url, "traces_endpoint": self.traces_endpoint}
+        return {**self.model_dump(), **{name: masked(url) for name, url in urls.items() if url}}
 
 
 def masked(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from llava_graph import jobs
 from llava_graph.figure import FigureLimits
 from llava_graph.manifest import ModelManifest, load_manifest
+from llava_graph.tracing import Traces
 from service.access import Identify, KeyRing, default_limits, keys_are_asked_for
 from service.admission import Admission, Admit
 from service.drain import Drain, EndInTime
@@ -40,6 +42,7 @@ from service.routes.figures import figures_router
 from service.routes.operations import operations_router
 from service.routes.page import page_router
 from service.settings import GatewaySettings
+from service.tracing import TraceRequests
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -56,7 +59,8 @@ def create_app(
 
     `drain` is for whoever stops it. Connects to nothing before the application starts, and then only to Redis; it
     starts without Redis, without OCR workers and without an engine. Raises ManifestError when the model's manifest
-    cannot be read, AccessError when the keys cannot, or when there are none where callers must have one.
+    cannot be read, AccessError when the keys cannot, or when there are none where callers must have one, TracesError
+    when traces are asked for and cannot be sent.
     """
     manifest = manifest or load_manifest(settings.model_dir)
     metrics = Metrics(registry or CollectorRegistry())
@@ -69,9 +73,15 @@ def create_app(
     if redis is None:
         redis = jobs.connect(settings.redis_url)
         owned.push_async_callback(redis.aclose)
-    engine = Engine(settings, manifest.name)
+    traces = Traces(settings.traces_endpoint, "llava-graph-gateway")
+    engine = Engine(settings, manifest.name, traces.tracer)
     reader = OcrClient(
-        redis, keys, metrics, max_depth=settings.ocr_max_depth, redis_deadline_s=settings.redis_deadline_s
+        redis,
+        keys,
+        metrics,
+        max_depth=settings.ocr_max_depth,
+        redis_deadline_s=settings.redis_deadline_s,
+        tracer=traces.tracer,
     )
     limits = FigureLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     opener = FigureOpener(
@@ -79,6 +89,7 @@ def create_app(
         threads=settings.decode_threads,
         queue=settings.decode_queue,
         known_bytes=settings.known_figures_bytes,
+        tracer=traces.tracer,
     )
     store = FigureStore(
         redis,
@@ -99,6 +110,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with owned:
+            owned.push_async_callback(asyncio.to_thread, traces.close)
             owned.callback(opener.close)
             await owned.enter_async_context(reader.listening())
             await owned.enter_async_context(engine.connected())
@@ -138,6 +150,8 @@ def create_app(
     app.add_middleware(EndInTime, drain=drain)
     app.add_middleware(HangUp)
     app.add_middleware(RecordRequests, metrics=metrics)
+    if traces.on:
+        app.add_middleware(TraceRequests, tracer=traces.tracer)
     return app
 
 

@@ -21,8 +21,10 @@ from typing import Any
 import aiohttp
 import msgspec
 import structlog
+from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 from pydantic import ValidationError
 
+from llava_graph.tracing import NO_TRACES, PROPAGATOR, working
 from service.errors import (
     EngineError,
     EngineFailure,
@@ -88,9 +90,10 @@ class Engine:
     """A client of one engine, which serves the model under the id `model`. Works inside
     `async with engine.connected():`, and connects to nothing before it is asked."""
 
-    def __init__(self, settings: GatewaySettings, model: str) -> None:
+    def __init__(self, settings: GatewaySettings, model: str, tracer: Tracer = NO_TRACES) -> None:
         self._settings = settings
         self.model = model
+        self._tracer = tracer
         self._http: aiohttp.ClientSession | None = None
         self._streams = 0
         self._probe: asyncio.Task[str | None] | None = None
@@ -142,14 +145,18 @@ class Engine:
         answer = _Answer()
         until = UntilStop(sampling.stop)
         repetition = Repetition(sampling.max_repeats)
+        begun = False
         self._streams += 1
         try:
-            async with self._post(self._body(messages, sampling), request_id) as response:
+            async with self._post(self._body(messages, sampling), request_id) as (response, span):
                 del messages  # it holds the figure, and answers take long
                 while not answer.complete and (data := await response.content.readany()):
                     self._heard_s = loop.time()
                     if text := until.read(answer.read(data)):
                         repetition.read(text)
+                        if not begun:
+                            begun = True
+                            span.add_event("first_token")
                         yield text
                     if until.stopped or repetition.found:
                         break
@@ -159,6 +166,7 @@ class Engine:
                         raise EngineTimeout(
                             f"The answer was not complete after {self._settings.answer_deadline_s:g} s."
                         )
+                _note_usage(span, answer.usage)
         except aiohttp.ClientError as error:
             self._heard_s = float("-inf")
             # A line that breaks after the last token has cost nothing but the usage.
@@ -176,22 +184,24 @@ class Engine:
         yield Finish("stop" if until.stopped else str(answer.reason), answer.usage)
 
     @asynccontextmanager
-    async def _post(self, body: bytes, request_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response, known to be an event stream."""
+    async def _post(self, body: bytes, request_id: str) -> AsyncIterator[tuple[aiohttp.ClientResponse, Span]]:
+        """The response, known to be an event stream, and the span of the call, which the engine may continue."""
         assert self._http is not None
-        async with self._http.post(
-            f"{self._settings.engine_url}/v1/chat/completions",
-            data=body,
-            # Nobody compresses a stream of tokens for a neighbour to unpack.
-            headers={"Content-Type": "application/json", "X-Request-Id": request_id, "Accept-Encoding": "identity"},
-            allow_redirects=False,
-        ) as response:
-            del body
-            if response.status != 200:
-                raise await _refusal(response)
-            if response.content_type != "text/event-stream":
-                raise EngineGarbled("The model's server did not send an event stream.")
-            yield response
+        # Nobody compresses a stream of tokens for a neighbour to unpack.
+        headers = {"Content-Type": "application/json", "X-Request-Id": request_id, "Accept-Encoding": "identity"}
+        about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": self.model}
+        with working(self._tracer, f"chat {self.model}", SpanKind.CLIENT, about) as span:
+            PROPAGATOR.inject(headers, set_span_in_context(span))
+            async with self._http.post(
+                f"{self._settings.engine_url}/v1/chat/completions", data=body, headers=headers, allow_redirects=False
+            ) as response:
+                del body
+                span.set_attribute("http.response.status_code", response.status)
+                if response.status != 200:
+                    raise await _refusal(response)
+                if response.content_type != "text/event-stream":
+                    raise EngineGarbled("The model's server did not send an event stream.")
+                yield response, span
 
     def _body(self, messages: Sequence[dict[str, object]], sampling: Sampling) -> bytes:
         body: dict[str, object] = {
@@ -332,6 +342,12 @@ def _usage(told: dict[str, Any]) -> Usage:
 def _garbled(data: bytes) -> EngineGarbled:
     log.warning("engine_garbled", data=data[:500].decode("utf-8", "replace"))
     return EngineGarbled("The model's server sent something else than a chunk of a chat completion.")
+
+
+def _note_usage(span: Span, usage: Usage | None) -> None:
+    if usage is not None:
+        span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_tokens)
+        span.set_attribute("gen_ai.usage.output_tokens", usage.completion_tokens)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> EngineFailure | RequestError | Overloaded:

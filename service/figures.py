@@ -15,7 +15,10 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from opentelemetry.trace import SpanKind, Tracer
+
 from llava_graph.figure import FigureError, FigureLimits, open_figure
+from llava_graph.tracing import NO_TRACES, working
 from service.errors import FigureRefused, Overloaded
 
 _LARGEST_KNOWN_FILE_BYTES = 1024 * 1024
@@ -42,8 +45,11 @@ class FigureOpener:
     """Opens uploads on `threads` threads of its own, with up to `queue` waiting, and knows the figures of the last
     files, `known_bytes` of them. Close it with `close()`."""
 
-    def __init__(self, limits: FigureLimits, *, threads: int, queue: int, known_bytes: int) -> None:
+    def __init__(
+        self, limits: FigureLimits, *, threads: int, queue: int, known_bytes: int, tracer: Tracer = NO_TRACES
+    ) -> None:
         self._limits = limits
+        self._tracer = tracer
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._most = threads + queue
         self._taken = 0
@@ -68,10 +74,11 @@ class FigureOpener:
         # The thread, not the request, gives the place back: a request that is cancelled does not stop its thread.
         loop = asyncio.get_running_loop()
         job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back))
-        try:
-            return await asyncio.wrap_future(job)
-        except FigureError as error:
-            raise FigureRefused(error) from error
+        with working(self._tracer, "decode", SpanKind.INTERNAL, {"llava_graph.file_bytes": len(data)}):
+            try:
+                return await asyncio.wrap_future(job)
+            except FigureError as error:
+                raise FigureRefused(error) from error
 
     def close(self) -> None:
         """Does not wait for images that are being decoded: their requests are gone."""

@@ -1,7 +1,7 @@
 """What surrounds every request, as plain ASGI: its record, the client that hangs up, the bound on its body.
 
-    RecordRequests → HangUp → drain.EndInTime → BoundBody → access.Identify → admission.Admit → rates.LimitRates
-    → the application
+    tracing.TraceRequests (where traces are on) → RecordRequests → HangUp → drain.EndInTime → BoundBody
+    → access.Identify → admission.Admit → rates.LimitRates → the application
 
 No BaseHTTPMiddleware anywhere: it hides from the application that the client has left, and buffers streams. This
 module knows no route and nothing of what the gateway does.

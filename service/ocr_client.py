@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import structlog
+from opentelemetry.trace import SpanKind, Tracer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from llava_graph.jobs import Admission, Asked, JobProducer, Keys, Outcome, Reply, WireError
 from llava_graph.ocr import Line
+from llava_graph.tracing import NO_TRACES, traceparent
 from service.deadline import within
 from service.events import OcrStatus
 from service.figures import OpenedFigure
@@ -94,8 +96,18 @@ class _Waiter:
 class OcrClient:
     """One per process. Works inside `async with client.listening():`; the Redis client stays the caller's."""
 
-    def __init__(self, redis: Redis, keys: Keys, metrics: Metrics, *, max_depth: int, redis_deadline_s: float) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        metrics: Metrics,
+        *,
+        max_depth: int,
+        redis_deadline_s: float,
+        tracer: Tracer = NO_TRACES,
+    ) -> None:
         self._redis = redis
+        self._tracer = tracer
         self._producer = JobProducer(redis, keys, uuid.uuid4().hex, max_depth=max_depth)
         self._metrics = metrics
         self._redis_deadline_s = redis_deadline_s
@@ -104,6 +116,15 @@ class OcrClient:
 
     async def read(self, figure: OpenedFigure, *, deadline_s: float, request_id: str) -> OcrText:
         """The text of a figure, or why there is none. Never raises for the OCR's sake, and returns by the deadline."""
+        # Current, so that a job made for it becomes its child (see `_queue`), in whichever task that is.
+        with self._tracer.start_as_current_span(
+            "ocr", kind=SpanKind.PRODUCER, record_exception=False, set_status_on_exception=False
+        ) as span:
+            text = await self._text(figure, deadline_s, request_id)
+            span.set_attributes({"llava_graph.figure_id": figure.figure_id, "llava_graph.ocr_status": text.status})
+            return text
+
+    async def _text(self, figure: OpenedFigure, deadline_s: float, request_id: str) -> OcrText:
         started = time.perf_counter()
         waiter = _Waiter(asyncio.get_running_loop().create_future())
         # Waiting before asking: the reply may come between the two.
@@ -193,7 +214,12 @@ class OcrClient:
         asked = await self._producer.look_up(figure.figure_id, wait_ms)
         if asked.admission is Admission.UNKNOWN:
             asked = await self._producer.submit(
-                figure.figure_id, figure.png, job_id=uuid.uuid4().hex, wait_ms=wait_ms, request_id=request_id
+                figure.figure_id,
+                figure.png,
+                job_id=uuid.uuid4().hex,
+                wait_ms=wait_ms,
+                request_id=request_id,
+                traceparent=traceparent(),
             )
         return asked
 

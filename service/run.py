@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from llava_graph.manifest import ManifestError
+from llava_graph.tracing import TracesError
 from service.access import AccessError
 from service.app import create_app
 from service.drain import Drain
@@ -23,7 +24,7 @@ def run(settings: GatewaySettings) -> None:
     drain = Drain()
     try:
         app = create_app(settings, drain=drain)
-    except (AccessError, ManifestError) as error:
+    except (AccessError, ManifestError, TracesError) as error:
         raise click.ClickException(str(error)) from error
     structlog.stdlib.get_logger(__name__).info("settings", **settings.for_log())
     _collect_garbage_rarely()

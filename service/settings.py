@@ -138,6 +138,11 @@ class GatewaySettings(BaseSettings):
         ge=0,
         description="How long running requests may go on after SIGTERM; streams that take longer end with an error",
     )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="Base URL of a collector that traces go to as OTLP over HTTP, such as http://127.0.0.1:4318",
+    )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
     )
@@ -167,7 +172,8 @@ class GatewaySettings(BaseSettings):
     def for_log(self) -> dict[str, object]:
         """All values, with what is secret in them masked."""
         shown = self.model_dump(mode="json")
-        return {**shown, "redis_url": _masked(self.redis_url), "engine_url": _masked(self.engine_url)}
+        urls = {"redis_url": self.redis_url, "engine_url": self.engine_url, "traces_endpoint": self.traces_endpoint}
+        return {**shown, **{name: _masked(url) for name, url in urls.items() if url}}
 
 
 def _masked(url: str) -> str:

@@ -50,11 +50,18 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
 coordinates = st.floats(0, 10_000).map(lambda v: round(v, 1))
 
 
-@given(job_id=text, figure_id=text, deadline=st.integers(0, 2**53), enqueued=st.integers(0, 2**53), request_id=text)
+@given(
+    job_id=text,
+    figure_id=text,
+    deadline=st.integers(0, 2**53),
+    enqueued=st.integers(0, 2**53),
+    request_id=text,
+    traceparent=st.just("") | text,
+)
 def test_job_comes_back_from_the_stream_as_it_was(
-    job_id: str, figure_id: str, deadline: int, enqueued: int, request_id: str
+    job_id: str, figure_id: str, deadline: int, enqueued: int, request_id: str, traceparent: str
 ) -> None:
-    sent = Job(job_id, figure_id, deadline, enqueued, request_id)
+    sent = Job(job_id, figure_id, deadline, enqueued, request_id, traceparent)
     assert Job.from_fields(as_stream_fields(sent)) == sent
 
 
