@@ -85,7 +85,7 @@ format: $(STAMP) ## Put the code into the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP) ## Write the README's tables of settings and metrics anew
+docs: $(STAMP) ## Write what is generated: the README's tables, the rules for Kubernetes
 	$(BIN)/python -m docs.reference
 
 clean: ## Remove .venv, caches and the logs of local runs

@@ -1,6 +1,8 @@
-"""Writes the README's tables of settings and metrics from the code that defines them: `make docs`.
+"""Writes what stands in two places from the place where it is defined: `make docs`.
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; tests/unit/test_docs.py fails when one is not current.
+The README's tables of settings and metrics come from the code. A table stands between `<!-- NAME -->` and
+`<!-- /NAME -->`; tests/unit/test_docs.py fails when one is not current. Prometheus's rules are files of
+deploy/prometheus; its operator on Kubernetes wants them within a resource (tests/unit/test_deploy_kubernetes.py).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings
 
@@ -18,6 +21,8 @@ from service.metrics import Metrics
 from service.settings import GatewaySettings
 
 README = Path(__file__).parents[1] / "README.md"
+RULES = Path(__file__).parents[1] / "deploy" / "prometheus" / "rules"
+PROMETHEUS_RULE = Path(__file__).parents[1] / "deploy" / "kubernetes" / "components" / "monitoring" / "rules.yaml"
 
 
 def tables() -> dict[str, str]:
@@ -44,6 +49,21 @@ def filled(text: str) -> str:
         begin, end = found.span()
         text = f"{text[:begin]}\n{table}\n\n{text[end:]}"
     return text
+
+
+def prometheus_rule() -> str:
+    """Prometheus's rules as the resource that its operator takes them from."""
+    files = [RULES / "recording.yml", RULES / "alerts.yml"]
+    resource = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "llava-graph", "labels": {"app.kubernetes.io/name": "llava-graph"}},
+        "spec": {
+            "groups": [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+        },
+    }
+    written = yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=120)
+    return f"# Written by `make docs` from deploy/prometheus/rules: change them there.\n{written}"
 
 
 def _settings(settings: type[BaseSettings]) -> str:
@@ -73,6 +93,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def main() -> None:
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PROMETHEUS_RULE.write_text(prometheus_rule(), encoding="utf-8")
 
 
 if __name__ == "__main__":
