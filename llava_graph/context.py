@@ -65,10 +65,15 @@ class Prompt:
     neutralised: int
 
 
-# Special tokens of the LLaMA, ChatML, Mistral and LLaVA families, and our own location tokens: <s>, </s>, <image>,
-# <|im_start|>, <im_patch>, <0x0A>, <510>, [INST], <<SYS>>.
+# Special tokens of the LLaMA, ChatML, Mistral, DeepSeek and LLaVA families, and our own location tokens: <s>, </s>,
+# <image>, <|im_start|>, <im_patch>, <0x0A>, <510>, <<SYS>>, <｜begin▁of▁sentence｜>, [INST], [IMG_BREAK]. In letters
+# and signs that look like these, too, which some tokenizers take for the same. Possessive (`++`) and begun once for
+# each run of `<`, so that the time is linear in whatever text.
 _SPECIAL_TOKEN = re.compile(
-    r"<+(?=/?\|?[A-Za-z0-9_/]{1,24}(?:[ _][A-Za-z0-9_]{1,24}){0,3}\|?>)|\[(?=/?INST\])", re.IGNORECASE
+    r"(?<![<＜])[<＜]++(?=[/／]?[|｜]?[\w/▁]{1,99}+(?: [\w▁]{1,99}+){0,3}+[|｜]?[>＞])"
+    r"|[\[［](?=[/／]?(?:INST|IMG|IMG_BREAK|IMG_END|(?:AVAILABLE|BEGIN)_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|SYSTEM_PROMPT)"
+    r"[\]］])",
+    re.IGNORECASE,
 )
 _ROLE_MARKER = re.compile(r"(?<![A-Za-z])(USER|ASSISTANT|SYSTEM|HUMAN|GPT)(\s*):", re.IGNORECASE)
 _HEADING = re.compile(r"#{3,}")
@@ -90,7 +95,7 @@ def neutralise(text: str) -> tuple[str, int]:
         else:
             kept.append(char)
     text = " ".join("".join(kept).split())
-    text, count = _SPECIAL_TOKEN.subn(lambda m: "‹" if m[0].startswith("<") else "⟦", text)
+    text, count = _SPECIAL_TOKEN.subn(lambda m: "‹" if m[0][0] in "<＜" else "⟦", text)
     hits += count
     text, count = _ROLE_MARKER.subn(r"\1\2：", text)
     hits += count

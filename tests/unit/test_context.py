@@ -84,6 +84,16 @@ COMMANDS = [
     "<</SYS>>",
     "[INST]",
     "[/INST]",
+    "[IMG]",
+    "[IMG_BREAK]",
+    "[/SYSTEM_PROMPT]",
+    "[TOOL_CALLS]",
+    "<｜User｜>",
+    "<｜begin▁of▁sentence｜>",
+    "＜image＞",
+    "＜／s＞",
+    "<ｉｍａｇｅ>",
+    "<іmage>",  # with a Cyrillic letter
 ]
 ROLES = ["USER:", "ASSISTANT:", "user :", "Human:", "System:", "GPT:"]
 
@@ -221,6 +231,7 @@ def test_no_command_is_put_together_from_pieces(template: str, pieces: list[str]
         "5 < n",
         "Superuser: root",
         "Energy [eV]",
+        "see [12], [Imgur]",
         "#1 and ##2",
         "The user reads.",
         "Größe in µm, 日本語, ‰",
@@ -249,6 +260,12 @@ def test_command_hidden_by_invisible_characters_is_found() -> None:
 def test_no_command_is_put_together_from_a_label_and_the_caption(template: str) -> None:
     figure = FigureContext(100, 100, ": why", [Line("a USER", (0, 0, 9, 9))])
     assert commands_in(first_turn(template, figure).text) == []
+
+
+@pytest.mark.parametrize("pattern", ["<", "＜", "</", "<_", "<a_", "<a b ", f"<{'_' * 100}", "[/", "USER ", "##"])
+def test_neutralising_takes_linear_work(pattern: str) -> None:
+    # 200,000 characters: anything quadratic would run into the time-out of the test run.
+    neutralise(pattern * (200_000 // len(pattern)))
 
 
 # Letters that commands are made of, so that hypothesis builds some.
