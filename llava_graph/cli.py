@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "up": Subcommand("llava_graph.local.commands:up", "local", "Run everything on this machine."),
     "demo": Subcommand("llava_graph.local.commands:demo", "local", "Run everything, explain the examples, stop."),
     "explain": Subcommand("llava_graph.local.explaining:explain", "local", "Explain figures."),
+    "replay": Subcommand("llava_graph.local.replaying:replay_command", "local", "Ask again what a receipt says."),
     "engine": Subcommand("llava_graph.local.commands:engine", "local", "Run and supervise the inference engine."),
     "gateway": Subcommand("service.__main__:main", "service", "Run the gateway (HTTP)."),
     "keys": Subcommand("llava_graph.keys:main", "service", "Make API keys for the gateway."),

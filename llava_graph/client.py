@@ -71,22 +71,28 @@ async def explain(
     caption: str,
     *,
     question: str | None = None,
+    context: str | None = None,
     ocr: bool = True,
     max_tokens: int | None = None,
     temperature: float | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """The events of one explanation, as they come; the last one is `done`.
+    """The events of one explanation, as they come; the last one is `done`. None leaves a field to the gateway.
 
     Raises ExplainError, also when the stream ends before `done`. Leaving the iteration early (`aclose`) hangs up, which
     stops the generation in the engine.
     """
+    chosen = {
+        "question": question,
+        "context": context,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
+    }
     fields = {"caption": caption, "ocr": "auto" if ocr else "off"}
-    if question is not None:
-        fields["question"] = question
-    if max_tokens is not None:
-        fields["max_tokens"] = str(max_tokens)
-    if temperature is not None:
-        fields["temperature"] = str(temperature)
+    fields |= {name: str(value) for name, value in chosen.items() if value is not None}
     async with aclosing(_events(gateway, "/v1/explain", data=fields, files={"image": ("figure", image)})) as events:
         async for event in events:
             yield event
@@ -109,18 +115,25 @@ async def chat(
     kept_id: str,
     turns: Sequence[Turn],
     *,
+    context: str | None = None,
     ocr: bool = True,
     max_tokens: int | None = None,
     temperature: float | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
 ) -> AsyncGenerator[Event, None]:
     """The events of the next answer in a conversation about the figure that is kept as `kept_id`; otherwise as
     `explain`. `turns` is the whole conversation; its first and last are the user's."""
     asked: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.text} for turn in turns],
+        "context": context,
         "ocr": "auto" if ocr else "off",
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
     }
+    asked = {name: value for name, value in asked.items() if value is not None}
     async with aclosing(_events(gateway, f"/v1/figures/{kept_id}/chat", json=asked)) as events:
         async for event in events:
             yield event

@@ -272,18 +272,25 @@ def _showing(
 
 def _told(template: Template, context: FigureContext) -> Prompt:
     """What a model is told of a figure, within the template's limits."""
-    kept = [line for line in context.lines if line.confidence >= template.min_confidence and line.text.strip()]
+    caption, hits = neutralise(context.caption[: template.max_caption_chars])
+    lines, count = told_lines(template, context.lines)
+    return Prompt(template.render(FigureContext(context.width, context.height, caption, lines)), hits + count)
+
+
+def told_lines(template: Template, lines: Sequence[Line]) -> tuple[list[Line], int]:
+    """The lines of a figure that a template tells, harmless and cut, and the number of spots neutralised."""
+    kept = [line for line in lines if line.confidence >= template.min_confidence and line.text.strip()]
     if len(kept) > template.max_lines:
         best = sorted(range(len(kept)), key=lambda i: kept[i].confidence, reverse=True)[: template.max_lines]
         kept = [kept[i] for i in sorted(best)]
-    caption, hits = neutralise(context.caption[: template.max_caption_chars])
-    lines = []
+    told = []
+    hits = 0
     for line in kept:
         text, count = neutralise(line.text[: template.max_line_chars])
         hits += count
         if text:
-            lines.append(Line(text, line.box, line.confidence))
-    return Prompt(template.render(FigureContext(context.width, context.height, caption, lines)), hits)
+            told.append(Line(text, line.box, line.confidence))
+    return told, hits
 
 
 def _asked(template: Template, question: str) -> Prompt:

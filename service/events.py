@@ -24,6 +24,9 @@ class FigurePart(_Part):
     height: int = Field(description="Pixels of the upright image")
 
 
+ContextParts = Literal["both", "caption", "ocr", "none"]
+"""What the model is told besides the image: caption and text of the figure, one of them, or nothing."""
+
 OcrStatus = Literal["ok", "cached", "off", "timeout", "failed"]
 OCR_STATUSES: tuple[OcrStatus, ...] = ("ok", "cached", "off", "timeout", "failed")
 
@@ -40,6 +43,11 @@ class OcrPart(_Part):
     status: OcrStatus
     ms: float = Field(description="What the explanation waited for it")
     lines: list[OcrLine] = Field(description="In reading order")
+    neutralised: int = Field(
+        description="Spots in all that the model is told (this text, caption, questions, earlier answers) that could "
+        "have been read as commands, and were made harmless: special tokens, role markers, invisible characters. Where "
+        "several figures are explained together, all of them have the same number"
+    )
 
 
 class DeltaPart(_Part):
@@ -87,6 +95,65 @@ class Mention(_Part):
     kind: Literal["number", "name"]
 
 
+class ReceiptModel(_Part):
+    """What answered, and how it was told of the figure."""
+
+    id: str
+    revision: str
+    template: str = Field(description="The context template, which puts caption and text into words")
+    template_version: int
+
+
+class ReceiptOcr(_Part):
+    """What was read in a figure, as far as the model was told of it."""
+
+    status: OcrStatus
+    engine: str | None = Field(description="Revision of the OCR engine that read it; null where none did")
+    lines: int = Field(description="How many the model was told of")
+    sha256: str = Field(description='Of these lines as compact JSON: [[x0,y0,x1,y1,"text"],…], x and y in 0 to 999')
+
+
+class ReceiptFigure(_Part):
+    id: str = Field(description="Hash of the upright pixels")
+    width: int
+    height: int
+    turn: int = Field(description="Index of the turn that shows it")
+    context: ContextParts
+    caption: str = Field(description="As it was used: empty where the context leaves it out")
+    ocr: ReceiptOcr
+
+
+class ReceiptTurn(_Part):
+    role: Literal["user", "assistant"]
+    text: str = Field(description="As it was sent, but for halves of characters")
+
+
+class ReceiptSampling(_Part):
+    """How it was generated, the model's defaults filled in."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int | None
+    stop: list[str]
+    max_repeats: int | None = Field(description="How often the same words in a row end the answer: the model's own")
+
+
+class Receipt(_Part):
+    """What is needed to ask the same again (`llava-graph replay`), and to see what differs when the answer does."""
+
+    format: int = Field(description="Version of this format", examples=[1])
+    gateway: str = Field(description="Version of the gateway")
+    model: ReceiptModel
+    figures: list[ReceiptFigure] = Field(description="In the order in which the turns show them")
+    turns: list[ReceiptTurn]
+    sampling: ReceiptSampling
+    prompt_sha256: str = Field(
+        description='Of the prompt as compact JSON: [["user",["text",…]],…], the parts of each message but for images'
+    )
+    answer_sha256: str = Field(description="Of the answer's text in UTF-8")
+
+
 class Answer(_Part):
     """What is known when the answer is complete."""
 
@@ -99,6 +166,7 @@ class Answer(_Part):
     timings_ms: Timings
     grounding: list[Link]
     unsupported: list[Mention] = Field(description="Numbers and names that stand in nothing the model was told")
+    receipt: Receipt
 
 
 class ErrorPart(_Part):

@@ -22,15 +22,25 @@ from llava_graph.support import unsupported
 from service.admission import Admission
 from service.engine import Engine, Finish, Sampling
 from service.errors import EngineInterrupted
-from service.events import Answer, DeltaPart, Explanation, FigurePart, Link, Mention, OcrLine, OcrPart, Part, Timings
+from service.events import (
+    Answer,
+    ContextParts,
+    DeltaPart,
+    Explanation,
+    FigurePart,
+    Link,
+    Mention,
+    OcrLine,
+    OcrPart,
+    Part,
+    Timings,
+)
 from service.figure_store import FigureStore
 from service.figures import FigureOpener, OpenedFigure
 from service.metrics import Metrics
 from service.ocr_client import OFF, OcrClient, OcrText
+from service.receipt import Exhibit, prompt_sha256, receipt
 from service.record import RequestRecord
-
-ContextParts = Literal["both", "caption", "ocr", "none"]
-"""What the model is told besides the image: caption and text of the figure, one of them, or nothing."""
 
 OcrWish = Literal["auto", "off"]
 
@@ -132,16 +142,22 @@ class Explainer:
             yield DeltaPart(text="")  # says that the answer has begun, as a figure does otherwise
 
         texts = await self._texts_of(subjects, record)
-        for text in texts:
-            lines = [OcrLine.model_validate(line.to_json()) for line in text.lines]
-            yield OcrPart(status=text.status, ms=_rounded(text.wait_ms), lines=lines)
-
         shown = [_shown(subject, text) for subject, text in zip(subjects, texts, strict=True)]
         messages, neutralised = dialogue(self._manifest.context_template, ask.turns, shown)
+        record.facts["neutralised"] = neutralised
+        self._metrics.neutralised.inc(neutralised)
+        for text in texts:
+            lines = [OcrLine.model_validate(line.to_json()) for line in text.lines]
+            yield OcrPart(status=text.status, ms=_rounded(text.wait_ms), lines=lines, neutralised=neutralised)
+
         contexts = [figure.context for figure in shown]
         all_lines = [line for text in texts for line in text.lines]
-        record.facts["neutralised"] = neutralised
-        stream = self._engine.stream(messages, self._sampling(ask), record.request_id)
+        exhibits = [
+            Exhibit(subject.figure.figure_id, subject.turn, subject.told.context, context, text)
+            for subject, context, text in zip(subjects, contexts, texts, strict=True)
+        ]
+        prompt, sampling = prompt_sha256(messages), self._sampling(ask)
+        stream = self._engine.stream(messages, sampling, record.request_id)
         del subjects, shown, messages  # they hold the images, and answers take long
 
         pace = _Pace(self._metrics, total, record)
@@ -176,6 +192,7 @@ class Explainer:
             ),
             grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(answered, all_lines)],
             unsupported=self._unsupported(answered, contexts, ask),
+            receipt=receipt(self._manifest, exhibits, ask.turns, sampling, prompt=prompt, answer=answered),
         )
 
     def _unsupported(self, text: str, contexts: Sequence[FigureContext], ask: Ask) -> list[Mention]:

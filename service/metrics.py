@@ -65,6 +65,12 @@ class Metrics:
             namespace=_NAMESPACE,
             registry=registry,
         )
+        self.neutralised = Counter(
+            "neutralised",
+            "Spots in captions, texts of figures and messages that could have been read as commands, made harmless",
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
         self.unsupported = Counter(
             "unsupported",
             "Numbers and names in answers that stand in nothing the model was told",

@@ -46,6 +46,8 @@ class OcrText:
     status: OcrStatus
     lines: Sequence[Line] = ()
     wait_ms: float = 0.0
+    engine: str = ""
+    """Revision of the OCR engine that read it; empty where none did."""
 
 
 OFF = OcrText("off")
@@ -130,9 +132,10 @@ class OcrClient:
         # Waiting before asking: the reply may come between the two.
         self._waiting.setdefault(figure.figure_id, set()).add(waiter)
         try:
-            status, lines = await self._read(figure, waiter, deadline_s, request_id)
+            status, got = await self._read(figure, waiter, deadline_s, request_id)
+            lines, engine = got.lines, got.engine
         except _NoTextError as error:
-            status, lines = error.status, ()
+            status, lines, engine = error.status, (), ""
             self._metrics.ocr_failures.labels(error.reason).inc()
             log.warning(
                 "ocr_without", figure_id=figure.figure_id, status=status, reason=error.reason, detail=str(error)
@@ -142,7 +145,7 @@ class OcrClient:
             waiting.discard(waiter)
             if not waiting:
                 del self._waiting[figure.figure_id]
-        return OcrText(status, lines, (time.perf_counter() - started) * 1000)
+        return OcrText(status, lines, (time.perf_counter() - started) * 1000, engine)
 
     async def begin(self, figure: OpenedFigure, *, deadline_s: float, request_id: str) -> Reading:
         """Has a figure read by whichever worker takes it up within `deadline_s`, and waits for none. Never raises for
@@ -179,7 +182,7 @@ class OcrClient:
 
     async def _read(
         self, figure: OpenedFigure, waiter: _Waiter, deadline_s: float, request_id: str
-    ) -> tuple[OcrStatus, Sequence[Line]]:
+    ) -> tuple[OcrStatus, Reply]:
         try:
             async with asyncio.timeout(deadline_s):
                 cached = await self._ask(figure, deadline_s, request_id)
@@ -190,7 +193,7 @@ class OcrClient:
         if isinstance(got, _NoTextError):
             raise got
         if got.outcome is Outcome.DONE:
-            return ("cached" if cached else "ok"), got.lines
+            return ("cached" if cached else "ok"), got
         if got.outcome is Outcome.EXPIRED:
             raise _NoTextError("timeout", "expired", got.reason)
         raise _NoTextError("failed", "worker", got.reason)

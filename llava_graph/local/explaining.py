@@ -33,6 +33,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--no-ocr", is_flag=True, help="Do without the text in the figure.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer; default: the model's.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy; default: the model's.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw from the likeliest.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Draw the same again; default: another each time.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each image, instead of a stream.")
 def explain(
     images: tuple[Path, ...],
@@ -45,6 +47,8 @@ def explain(
     no_ocr: bool,
     max_tokens: int | None,
     temperature: float | None,
+    top_p: float | None,
+    seed: int | None,
     as_json: bool,
 ) -> None:
     """Explain figures in the terminal, token by token; or many of them into a file.
@@ -56,7 +60,9 @@ def explain(
     async def work() -> None:
         items = _items(images, captions, captions_file, question)
         async with gateway_client(url) as gateway:
-            asking = over(gateway, ocr=not no_ocr, max_tokens=max_tokens, temperature=temperature)
+            asking = over(
+                gateway, ocr=not no_ocr, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed
+            )
             if out is not None:
                 await _into_file(console, items, AnswerFile(out), asking, concurrency)
             else:

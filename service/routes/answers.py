@@ -19,7 +19,8 @@ _STREAM_EXAMPLE = """event: figure
 data: {"id":"0b7c…","width":640,"height":480}
 
 event: ocr
-data: {"status":"ok","ms":412.0,"lines":[{"text":"accuracy","box":[12.0,180.0,30.0,260.0],"confidence":0.99}]}
+data: {"status":"ok","ms":412.0,"lines":[{"text":"accuracy","box":[12.0,180.0,30.0,260.0],"confidence":0.99}],\
+"neutralised":0}
 
 event: delta
 data: {"text":"The figure shows accuracy"}
@@ -27,7 +28,7 @@ data: {"text":"The figure shows accuracy"}
 event: done
 data: {"text":"The figure shows accuracy","finish_reason":"stop","usage":{"prompt_tokens":310,"completion_tokens":5,\
 "total_tokens":315},"timings_ms":{"decode":21.0,"ocr":412.0,"first_token":90.1,"answer":160.4,"total":596.0},\
-"grounding":[{"start":17,"end":25,"line":0}],"unsupported":[]}
+"grounding":[{"start":17,"end":25,"line":0}],"unsupported":[],"receipt":{"format":1,…}}
 
 """
 

@@ -20,7 +20,8 @@ from llava_graph.manifest import ModelManifest
 from service.callers import caller_of
 from service.engine import MAX_SEED
 from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
-from service.explain import Ask, ContextParts, Explainer, OcrWish, Told
+from service.events import ContextParts
+from service.explain import Ask, Explainer, OcrWish, Told
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond

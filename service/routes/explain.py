@@ -11,7 +11,8 @@ from llava_graph.context import DEFAULT_QUESTION, Turn
 from llava_graph.manifest import ModelManifest
 from service.engine import MAX_SEED
 from service.errors import QuestionTooLong
-from service.explain import Ask, ContextParts, Explainer, OcrWish, Told
+from service.events import ContextParts
+from service.explain import Ask, Explainer, OcrWish, Told
 from service.openapi import problem
 from service.record import record_of
 from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond

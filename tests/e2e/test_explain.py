@@ -132,7 +132,7 @@ def test_the_command_prints_one_json_object_a_line(stack: RunningStack, examples
 def test_the_command_does_without_ocr_when_told(stack: RunningStack, example: Example) -> None:
     result = explain_command(stack, str(example.image), "--caption", "", "--no-ocr", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert json.loads(result.stdout)["ocr"] | {"ms": 0} == {"status": "off", "lines": [], "ms": 0}
+    assert json.loads(result.stdout)["ocr"] | {"ms": 0} == {"status": "off", "lines": [], "ms": 0, "neutralised": 0}
 
 
 def test_the_command_fails_with_the_code_and_goes_on_to_the_next_image(

@@ -85,7 +85,7 @@ async def test_json_has_the_same_parts_as_the_stream(service: Gateway) -> None:
     streamed = {e.name: e.data async for e in client.chat(service.http, kept_id, [Turn("user", "Why?")], ocr=False)}
     whole = await chat(service, kept_id)
     assert whole["figure"] == streamed["figure"]
-    assert whole["ocr"] == streamed["ocr"] == {"status": "off", "ms": 0.0, "lines": []}
+    assert whole["ocr"] == streamed["ocr"] == {"status": "off", "ms": 0.0, "lines": [], "neutralised": 0}
     assert whole["text"] == streamed["done"]["text"]
     assert set(whole) == {"figure", "ocr", *streamed["done"]}
 
@@ -216,6 +216,7 @@ async def test_half_a_character_in_a_message_does_no_harm(service: Gateway, engi
     )
     assert response.status_code == 200
     assert "Why?" in engine.prompt
+    assert '"text":"Why?"' in response.text  # in the receipt
 
 
 async def test_empty_answer_may_be_sent_back(service: Gateway, engine: OpenAIEngine) -> None:

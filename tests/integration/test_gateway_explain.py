@@ -42,7 +42,7 @@ async def test_stream_is_figure_ocr_deltas_done(service: Gateway) -> None:
     figure, ocr, *deltas, done = (event.data for event in events)
     assert (figure["width"], figure["height"]) == (300, 120)
     assert len(figure["id"]) == 64
-    assert ocr == {"status": "off", "ms": 0.0, "lines": []}
+    assert ocr == {"status": "off", "ms": 0.0, "lines": [], "neutralised": 0}
     assert "".join(delta["text"] for delta in deltas) == "The figure shows growth."
     assert done["text"] == "The figure shows growth."
     assert done["finish_reason"] == "stop"
@@ -94,7 +94,7 @@ async def test_json_has_the_same_parts_as_the_stream(service: Gateway) -> None:
     whole = (await service.post(stream=False)).json()
     assert whole["figure"] == events["figure"]
     assert whole["ocr"] == events["ocr"]
-    for part in ("text", "finish_reason", "usage", "grounding"):
+    for part in ("text", "finish_reason", "usage", "grounding", "receipt"):
         assert whole[part] == events["done"][part]
     assert set(whole) == {"figure", "ocr", *events["done"]}
 

@@ -153,7 +153,7 @@ async def test_comments_break_the_silence_while_the_figure_is_read(redis_url: st
 async def test_ocr_off_asks_nobody(redis_url: str, engine_url: str, redis: Redis) -> None:
     async with gateway(redis_url, engine_url) as service:
         whole = (await service.post(ocr="off", stream=False)).json()
-    assert whole["ocr"] == {"status": "off", "ms": 0.0, "lines": []}
+    assert whole["ocr"] == {"status": "off", "ms": 0.0, "lines": [], "neutralised": 0}
     assert await redis.xlen(Keys().jobs) == 0
 
 

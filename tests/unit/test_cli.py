@@ -49,7 +49,7 @@ def test_help_loads_no_part() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["up", "demo", "explain", "engine", "gateway", "keys", "ocr-worker"])
+@pytest.mark.parametrize("name", ["up", "demo", "explain", "replay", "engine", "gateway", "keys", "ocr-worker"])
 def test_a_subcommand_shows_its_own_help(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0, result.output
