@@ -152,8 +152,7 @@ class Engine:
                 del messages  # it holds the figure, and answers take long
                 while not answer.complete and (data := await response.content.readany()):
                     self._heard_s = loop.time()
-                    if text := until.read(answer.read(data)):
-                        repetition.read(text)
+                    if text := repetition.read(until.read(answer.read(data))):
                         if not begun:
                             begun = True
                             span.add_event("first_token")
@@ -174,14 +173,14 @@ class Engine:
                 raise _failure(error) from error
         finally:
             self._streams -= 1
-        if answer.reason is None and repetition.found:
-            answer.reason = "repetition"
-        if not until.stopped:
+        if not (until.stopped or repetition.found):
             if answer.reason is None:
                 raise EngineInterrupted("The model's server ended the stream before the answer was complete.")
-            if text := until.end():
+            if text := repetition.read(until.end()):
                 yield text
-        yield Finish("stop" if until.stopped else str(answer.reason), answer.usage)
+        # By what was said, not by what the engine had time to say of its end: the same answer ends in the same way.
+        reason = "repetition" if repetition.found else "stop" if until.stopped else str(answer.reason)
+        yield Finish(reason, answer.usage)
 
     @asynccontextmanager
     async def _post(self, body: bytes, request_id: str) -> AsyncIterator[tuple[aiohttp.ClientResponse, Span]]:

@@ -6,7 +6,10 @@ and how often is too often, stands in the model's manifest. This module knows no
 
 from __future__ import annotations
 
+import re
 from collections import deque
+
+_SPACE = re.compile(r"[ \n]")
 
 MAX_WORDS = 24
 """The longest stretch that is looked for. Whole sentences that are said again are mostly shorter."""
@@ -15,7 +18,8 @@ MAX_WORDS = 24
 class Repetition:
     """Reads an answer in pieces; `found` once a stretch of up to `MAX_WORDS` words was said `times` times in a row.
 
-    Words are what white space separates; one counts when white space has followed. Without `times` nothing is found.
+    Words are what white space separates; one counts when white space has followed. The answer ends with that white
+    space, so that it does not depend on what came along in the same piece. Without `times` nothing is found.
     """
 
     def __init__(self, times: int | None) -> None:
@@ -26,12 +30,20 @@ class Repetition:
         self._runs = [0] * (MAX_WORDS + 1)
         """By the length of a stretch in words: how many words in a row equal the one so many before."""
 
-    def read(self, piece: str) -> None:
+    def read(self, piece: str) -> str:
+        """What of `piece` belongs to the answer: all of it, unless a repetition is found in it."""
         if self._times is None:
-            return
-        *words, self._word = (self._word + piece).replace("\n", " ").split(" ")
-        for word in filter(None, words):
-            self._read_word(word)
+            return piece
+        begin = 0
+        for space in _SPACE.finditer(piece):
+            word = self._word + piece[begin : space.start()]
+            self._word, begin = "", space.end()
+            if word:
+                self._read_word(word)
+            if self.found:
+                return piece[:begin]
+        self._word += piece[begin:]
+        return piece
 
     def _read_word(self, word: str) -> None:
         assert self._times is not None

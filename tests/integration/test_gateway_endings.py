@@ -91,10 +91,10 @@ async def test_answer_that_goes_in_circles_is_ended_in_the_engine(engine: Engine
     assert ("".join(pieces), finish) == ("Days " + "after " * 6, Finish("repetition", None))
 
 
-async def test_answer_that_ends_as_it_begins_to_go_in_circles_has_ended_by_itself(
+async def test_answer_that_goes_in_circles_ends_the_same_however_its_tokens_come(
     engine: Engine, fake: OpenAIEngine
 ) -> None:
-    last = {"choices": [{"delta": {"content": "after " * 6}, "finish_reason": "stop"}]}
-    fake.behaviour = sends(f"data: {json.dumps(last)}\n\n".encode())
-    _, finish = await answer(engine, max_repeats=6)
-    assert finish.reason == "stop"
+    chunk = {"choices": [{"delta": {"content": "Days " + "after " * 9}, "finish_reason": "length"}]}
+    fake.behaviour = sends(f"data: {json.dumps(chunk)}\n\n".encode())
+    pieces, finish = await answer(engine, max_repeats=6)
+    assert ("".join(pieces), finish.reason) == ("Days " + "after " * 6, "repetition")

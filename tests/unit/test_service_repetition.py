@@ -31,6 +31,18 @@ def test_what_is_said_so_many_times_in_a_row_is_found_and_nothing_else(
     assert goes_in_circles("".join(f"{word} " for word in words), times, at) == expected
 
 
+@given(words=st.lists(st.sampled_from("ab"), max_size=20), at=st.lists(st.integers(0, 60)))
+def test_whatever_the_pieces_the_answer_ends_with_the_same_word(words: list[str], at: list[int]) -> None:
+    text = "".join(f"{word}  " for word in words)
+    by_character, by_piece = Repetition(3), Repetition(3)
+    expected = "".join(by_character.read(char) for char in itertools.takewhile(lambda _: not by_character.found, text))
+    said = ""
+    for start, end in itertools.pairwise([0, *sorted(min(place, len(text)) for place in at), len(text)]):
+        if not by_piece.found:
+            said += by_piece.read(text[start:end])
+    assert (said, by_piece.found) == (expected, by_character.found)
+
+
 @pytest.mark.parametrize("length", [1, MAX_WORDS])
 def test_stretches_of_every_length_are_found_at_the_last_time(length: int) -> None:
     stretch = "".join(f"word-{i} " for i in range(length))
