@@ -1,4 +1,4 @@
-"""An explanation as server-sent events: names and JSON on the wire, comments against silence, errors within a stream.
+"""An explanation as server-sent events: what a client sees of each part, comments against silence, errors in a stream.
 
     event: figure      once, first
     event: ocr         once
@@ -6,7 +6,8 @@
     event: done        last, or
     event: error       last, when something failed after the stream had begun
 
-This module knows how parts are sent, not how they come about.
+Those are the `NAMED_EVENTS` of most calls; OpenAI's clients see others (service/openai/answer.py). This module knows
+how parts are sent, not how they come about.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol
 
 import structlog
 from pydantic_core import to_json
@@ -30,12 +32,37 @@ KEEPALIVE = b": keep-alive\n\n"
 log = structlog.stdlib.get_logger(__name__)
 
 
-def encode(part: Part) -> bytes:
-    """One event. JSON has no line breaks of its own, so one `data:` line holds it."""
-    if isinstance(part, DeltaPart):
-        # Nearly all parts are these: the general way takes five times as long.
-        return b'event: delta\ndata: {"text":%b}\n\n' % to_json(part.text)
-    return f"event: {event_name(part)}\ndata: {part.model_dump_json()}\n\n".encode()
+class Wire(Protocol):
+    """What a client sees of an answer. Each method gives whole events, or nothing where the client hears nothing."""
+
+    def part(self, part: Part) -> bytes: ...
+
+    def failure(self, error: GatewayError) -> bytes:
+        """The last of a stream that ends early."""
+        ...
+
+    def end(self) -> bytes:
+        """The last of a stream that is complete."""
+        ...
+
+
+class _NamedEvents:
+    """Each part is an event of its own. JSON has no line breaks of its own, so one `data:` line holds it."""
+
+    def part(self, part: Part) -> bytes:
+        if isinstance(part, DeltaPart):
+            # Nearly all parts are these: the general way takes five times as long.
+            return b'event: delta\ndata: {"text":%b}\n\n' % to_json(part.text)
+        return f"event: {event_name(part)}\ndata: {part.model_dump_json()}\n\n".encode()
+
+    def failure(self, error: GatewayError) -> bytes:
+        return self.part(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))
+
+    def end(self) -> bytes:
+        return b""
+
+
+NAMED_EVENTS = _NamedEvents()
 
 
 class EventStream(StreamingResponse):
@@ -56,7 +83,9 @@ class EventStream(StreamingResponse):
         *,
         keepalive_s: float,
         write_s: float,
+        wire: Wire = NAMED_EVENTS,
     ) -> None:
+        self._wire = wire
         self._encoded = self._events(first, rest, record)
         super().__init__(
             self._encoded,
@@ -83,7 +112,7 @@ class EventStream(StreamingResponse):
                     except asyncio.CancelledError:
                         if not was_cut_short(scope):
                             raise
-                        await self._write(send, _failure(cut_short(), record_of(scope)), more=True)
+                        await self._write(send, self._failure(cut_short(), record_of(scope)), more=True)
                 await self._write(send, b"", more=False)
                 watch.cancel()
         except* TimeoutError:
@@ -92,12 +121,20 @@ class EventStream(StreamingResponse):
 
     async def _events(self, first: Part, rest: AsyncGenerator[Part], record: RequestRecord) -> AsyncGenerator[bytes]:
         async with aclosing(rest):
-            yield encode(first)
+            yield self._wire.part(first)
             try:
                 async for part in rest:
-                    yield encode(part)
+                    if event := self._wire.part(part):
+                        yield event
+                if event := self._wire.end():
+                    yield event
             except GatewayError as error:
-                yield _failure(error, record)
+                yield self._failure(error, record)
+
+    def _failure(self, error: GatewayError, record: RequestRecord) -> bytes:
+        """What ends the stream early; notes so."""
+        record.failed(error)
+        return self._wire.failure(error)
 
     async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
         """Runs for every event, so it only notes when it begins and ends; `_watch` looks after it."""
@@ -133,9 +170,3 @@ class EventStream(StreamingResponse):
             await send({"type": "http.response.body", "body": KEEPALIVE, "more_body": True})
         self._sent_at_s = asyncio.get_running_loop().time()
         self._no_comment.set()
-
-
-def _failure(error: GatewayError, record: RequestRecord) -> bytes:
-    """The event that ends a stream early; notes so."""
-    record.failed(error)
-    return encode(ErrorPart(code=error.code, message=error.detail, retryable=error.retryable))
