@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 
@@ -64,4 +65,29 @@ async def test_file_too_large_to_be_known_is_opened_each_time() -> None:
     first, second = await opener.open(large), await opener.open(large)
     assert first == second
     assert first is not second
+    opener.close()
+
+
+async def test_image_in_base64_is_the_figure_of_its_file_and_known_when_it_comes_again() -> None:
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=1_000_000)
+    encoded = base64.b64encode(png("a")).decode()
+    first = await opener.open(encoded)
+    assert first == await opener.open(png("a"))
+    assert await opener.open(encoded) is first
+    opener.close()
+
+
+async def test_long_base64_is_decoded_whole() -> None:
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=0)
+    large = png("a") + bytes(range(256)) * 8192  # what follows a PNG's end is no part of it
+    assert await opener.open(base64.b64encode(large).decode()) == await opener.open(png("a"))
+    opener.close()
+
+
+@pytest.mark.parametrize("no_base64", ["AAA", "A*==", "AA==AAAA", " AAAA", "Größe===", "\ud800AAA", "A" * 4_000_001])
+async def test_what_is_no_base64_is_refused(no_base64: str) -> None:
+    opener = FigureOpener(FigureLimits(), threads=1, queue=1, known_bytes=0)
+    with pytest.raises(FigureRefused) as refused:
+        await opener.open(no_base64)
+    assert refused.value.code == "image_undecodable"
     opener.close()
