@@ -24,7 +24,7 @@ from service.access import Identify, KeyRing, default_limits, keys_are_asked_for
 from service.admission import Admission, Admit
 from service.drain import Drain, EndInTime
 from service.engine import Engine
-from service.errors import BodyMalformed, FieldProblem, FieldsInvalid, GatewayError, problem_of
+from service.errors import BodyMalformed, GatewayError, fields_invalid
 from service.explain import Explainer
 from service.figure_store import FigureStore
 from service.figures import FigureOpener
@@ -35,7 +35,10 @@ from service.ocr_client import OcrClient
 from service.openapi import DescribedApp
 from service.rates import LimitRates, RateLimits
 from service.record import record_of
+from service.refusal import response_of
+from service.remote import RemoteImages
 from service.routes.chat import chat_router
+from service.routes.completions import completions_router
 from service.routes.docs import docs_router
 from service.routes.explain import explain_router
 from service.routes.figures import figures_router
@@ -54,6 +57,7 @@ def create_app(
     redis: Redis | None = None,
     registry: CollectorRegistry | None = None,
     drain: Drain | None = None,
+    remote: RemoteImages | None = None,
 ) -> FastAPI:
     """The gateway for one model and one engine. What is not handed in is made from the settings, and closed again.
 
@@ -107,6 +111,10 @@ def create_app(
         manifest, opener, store, reader, engine, admission, metrics, ocr_deadline_s=settings.ocr_deadline_s
     )
 
+    remote = remote or RemoteImages(
+        settings.image_hosts, metrics, max_bytes=settings.max_image_bytes, deadline_s=settings.image_url_deadline_s
+    )
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with owned:
@@ -114,6 +122,7 @@ def create_app(
             owned.callback(opener.close)
             await owned.enter_async_context(reader.listening())
             await owned.enter_async_context(engine.connected())
+            await owned.enter_async_context(remote.connected())
             await owned.enter_async_context(key_ring.watched())
             await owned.enter_async_context(rates.renewing())
             log.info("gateway_starts", model=manifest.name, revision=manifest.revision)
@@ -131,6 +140,7 @@ def create_app(
     app.include_router(explain_router(explainer, manifest, settings))
     app.include_router(figures_router(opener, store, reader, settings))
     app.include_router(chat_router(explainer, manifest, settings))
+    app.include_router(completions_router(explainer, remote, manifest, settings))
     app.include_router(page_router(settings.examples_dir))
     app.include_router(docs_router())
     app.include_router(
@@ -146,7 +156,7 @@ def create_app(
     app.add_middleware(LimitRates, rates=rates)
     app.add_middleware(Admit, admission=admission)
     app.add_middleware(Identify, keys=asked_for, limits=default_limits(settings))
-    app.add_middleware(BoundBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BoundBody, max_bytes=settings.max_bytes_of)
     app.add_middleware(EndInTime, drain=drain)
     app.add_middleware(HangUp)
     app.add_middleware(RecordRequests, metrics=metrics)
@@ -157,28 +167,21 @@ def create_app(
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    record = record_of(request.scope)
-    response = problem_of(error, record.request_id)
-    record.code = error.code if isinstance(error, GatewayError) else f"http_{error.status_code}"
-    return response
+    return response_of(error, request.scope)
 
 
 async def _refuse_fields(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if any(entry["type"] == "json_invalid" for entry in error.errors()):
         return await _refuse(request, BodyMalformed("The body is not JSON."))
-    # `loc` is ("body", "caption", …); the rest of an entry may hold what the client sent.
-    fields = [
-        FieldProblem(field=".".join(str(step) for step in entry["loc"][1:]) or "body", message=entry["msg"])
-        for entry in error.errors()
-    ]
-    return await _refuse(request, FieldsInvalid("; ".join(f"{f.field}: {f.message}" for f in fields) + ".", fields))
+    # `loc` is ("body", "caption", …)
+    return await _refuse(request, fields_invalid({**entry, "loc": entry["loc"][1:]} for entry in error.errors()))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """Runs outside of all middleware, so it brings its own request id."""
     record = record_of(request.scope)
     log.error("unforeseen", exc_info=error, request_id=record.request_id)
-    response = problem_of(GatewayError("Something went wrong that nobody foresaw."), record.request_id)
+    response = response_of(GatewayError("Something went wrong that nobody foresaw."), request.scope)
     response.headers[REQUEST_ID] = record.request_id
     return response

@@ -1,4 +1,5 @@
-"""Every way in which the gateway says no, and the one shape in which it says so: RFC 9457 problem+json.
+"""Every way in which the gateway says no, and the shapes in which it says so: RFC 9457 problem+json, and OpenAI's own
+where its clients ask.
 
     GatewayError
     ├── RequestError                      the client can mend it
@@ -9,11 +10,16 @@
     │   ├── BodyTooLarge          413     body_too_large
     │   ├── BodyTypeUnsupported   415     content_type_unsupported
     │   ├── FieldsInvalid         422     fields_invalid
+    │   ├── FieldUnsupported      422     field_unsupported    OpenAI's, would change the answer, and is not ours
+    │   ├── ModelUnknown          404     model_not_found      another model than the one that is served
     │   ├── CaptionTooLong        422     caption_too_long
     │   ├── QuestionTooLong       422     question_too_long
     │   ├── MessagesInvalid       422     messages_invalid
     │   ├── ConversationTooLong   422     conversation_too_long
     │   ├── PromptTooLong         422     prompt_too_long
+    │   ├── TooManyFigures        422     too_many_figures     more than the model takes in one conversation
+    │   ├── ImageUrlNotAllowed    422     image_url_not_allowed
+    │   ├── ImageUrlFailed        422     image_url_failed     a listed host did not give an image
     │   ├── FigureRefused       413, 422  image_empty, image_undecodable, image_too_large, image_too_small
     │   └── FigureUnknown         404     figure_unknown       never kept, forgotten, or dropped since
     ├── Overloaded                503     overloaded
@@ -30,6 +36,8 @@
 What the framework raises itself comes out in the same shape: `not_found`, `method_not_allowed`, `http_<status>`, and
 `internal_error` for what nobody foresaw. Once a stream has begun the same codes travel in its `error` event instead.
 
+OpenAI's shape has the same codes and the same statuses, save that 422 becomes 400, which is what OpenAI answers there.
+
 This module knows the words of a refusal, not when to refuse.
 """
 
@@ -38,7 +46,9 @@ This module knows the words of a refusal, not when to refuse.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -62,6 +72,8 @@ class GatewayError(HTTPException):
     status = 500
     retry_after_s: int | None = None
     """Whole seconds after which trying again makes sense; None where waiting alone does not help."""
+    param: str | None = None
+    """The field of the request that is at fault, where it is known to be one: for OpenAI's shape."""
 
     def __init__(self, detail: str) -> None:
         headers = None if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
@@ -70,6 +82,11 @@ class GatewayError(HTTPException):
     @property
     def retryable(self) -> bool:
         return self.retry_after_s is not None
+
+    def at(self, param: str) -> Self:
+        """The same refusal, of that field."""
+        self.param = param
+        return self
 
 
 class RequestError(GatewayError):
@@ -120,6 +137,15 @@ class FieldsInvalid(RequestError):
     def __init__(self, detail: str, fields: list[FieldProblem]) -> None:
         super().__init__(detail)
         self.fields = fields
+        self.param = fields[0].field if fields else None
+
+
+class FieldUnsupported(RequestError):
+    code, title, status = "field_unsupported", "A field asks for what this service cannot do", 422
+
+
+class ModelUnknown(RequestError):
+    code, title, status = "model_not_found", "This model is not served here", 404
 
 
 class CaptionTooLong(RequestError):
@@ -140,6 +166,18 @@ class ConversationTooLong(RequestError):
 
 class PromptTooLong(RequestError):
     code, title, status = "prompt_too_long", "Caption, text of the figure and answer do not fit the model", 422
+
+
+class TooManyFigures(RequestError):
+    code, title, status = "too_many_figures", "The model does not take so many figures at once", 422
+
+
+class ImageUrlNotAllowed(RequestError):
+    code, title, status = "image_url_not_allowed", "An image is not fetched from there", 422
+
+
+class ImageUrlFailed(RequestError):
+    code, title, status = "image_url_failed", "The image could not be fetched", 422
 
 
 class FigureRefused(RequestError):
@@ -217,7 +255,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """The one error response (RFC 9457, application/problem+json)."""
+    """The error response (RFC 9457, application/problem+json)."""
 
     type: str = Field(examples=["urn:llava-graph:problem:image_undecodable"])
     title: str = Field(description="The same for every problem with this code")
@@ -229,13 +267,41 @@ class Problem(BaseModel):
     fields: list[FieldProblem] | None = Field(None, description="Each field that is missing or wrong")
 
 
+class OpenAIFault(BaseModel):
+    message: str = Field(description="What was wrong this time, in words")
+    type: str = Field(
+        description="Roughly whose fault it is",
+        examples=["invalid_request_error", "authentication_error", "rate_limit_error", "server_error"],
+    )
+    param: str | None = Field(description="The field at fault, where it is one", examples=["messages.0.content"])
+    code: str = Field(description="What to program against", examples=["image_undecodable"])
+
+
+class OpenAIProblem(BaseModel):
+    """The error response to OpenAI's clients, and the last line of a stream that failed after it had begun."""
+
+    error: OpenAIFault
+
+
+def fields_invalid(errors: Iterable[Mapping[str, Any]]) -> FieldsInvalid:
+    """The refusal for what pydantic found wrong, by `loc` and `msg`; the rest of an entry may hold what was sent.
+
+    Steps of a `loc` that begin with @ are names that we gave to the members of a union, and stand in no request."""
+    fields = []
+    for entry in errors:
+        steps = [str(step) for step in entry["loc"]]
+        path = ".".join(step for step in steps if not step.startswith("@"))
+        fields.append(FieldProblem(field=path or "body", message=entry["msg"]))
+    return FieldsInvalid("; ".join(f"{f.field}: {f.message}" for f in fields) + ".", fields)
+
+
 def problem_of(error: HTTPException, request_id: str) -> JSONResponse:
     """The response for a refusal of ours or of the framework."""
     if isinstance(error, GatewayError):
-        code, title, retryable = error.code, error.title, error.retryable
+        title, retryable = error.title, error.retryable
     else:
-        code = _FRAMEWORK_CODES.get(error.status_code, f"http_{error.status_code}")
         title, retryable = HTTPStatus(error.status_code).phrase, False
+    code = code_of(error)
     problem = Problem(
         type=f"urn:llava-graph:problem:{code}",
         title=title,
@@ -247,3 +313,31 @@ def problem_of(error: HTTPException, request_id: str) -> JSONResponse:
         fields=error.fields if isinstance(error, FieldsInvalid) else None,
     )
     return JSONResponse(problem.model_dump(exclude_none=True), error.status_code, error.headers, PROBLEM_JSON)
+
+
+def openai_problem_of(error: HTTPException) -> OpenAIProblem:
+    """The same refusal in the words of OpenAI's interface."""
+    match error.status_code:
+        case 401:
+            kind = "authentication_error"
+        case 429:
+            kind = "rate_limit_error"
+        case status if status >= 500:
+            kind = "server_error"
+        case _:
+            kind = "invalid_request_error"
+    param = error.param if isinstance(error, GatewayError) else None
+    return OpenAIProblem(error=OpenAIFault(message=error.detail, type=kind, param=param, code=code_of(error)))
+
+
+def openai_response_of(error: HTTPException) -> JSONResponse:
+    """The response that OpenAI's clients understand."""
+    status = 400 if error.status_code == HTTPStatus.UNPROCESSABLE_ENTITY else error.status_code
+    return JSONResponse(openai_problem_of(error).model_dump(), status, error.headers)
+
+
+def code_of(error: HTTPException) -> str:
+    """The stable code of a refusal of ours or of the framework."""
+    if isinstance(error, GatewayError):
+        return error.code
+    return _FRAMEWORK_CODES.get(error.status_code, f"http_{error.status_code}")

@@ -112,11 +112,17 @@ class Explainer:
         self._metrics = metrics
         self._ocr_deadline_s = ocr_deadline_s
 
-    async def opened(self, image: bytes, caption: str, told: Told) -> Subject:
-        """A figure that was just sent. Raises FigureRefused, or Overloaded when too many are being decoded."""
-        clock = Stopwatch()
+    async def opened(
+        self, image: bytes | str, caption: str, told: Told, *, turn: int = 0, clock: Stopwatch | None = None
+    ) -> Subject:
+        """A figure that was just sent, as a file or in base64 (a str), with the turn that shows it. `clock` has run
+        since the request was complete, where more than this came in between.
+
+        Raises FigureRefused, or Overloaded when too many are being decoded.
+        """
+        clock = clock or Stopwatch()
         figure = await self._figures.open(image)
-        return Subject(figure, caption, told, clock, clock.ms)
+        return Subject(figure, caption, told, clock, clock.ms, turn)
 
     async def stored(self, stored_id: str, told: Told, *, scope: str) -> Subject:
         """A figure that is kept, for whom `scope` says. Raises FigureUnknown or FiguresUnavailable."""

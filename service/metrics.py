@@ -85,6 +85,13 @@ class Metrics:
             namespace=_NAMESPACE,
             registry=registry,
         )
+        self.remote_images = Counter(
+            "remote_images",
+            "Images asked for by URL, by what came of it: fetched, or the code of the refusal",
+            ("outcome",),
+            namespace=_NAMESPACE,
+            registry=registry,
+        )
         self.ocr = Counter(
             "ocr",
             "Explanations by what came of the text in their figure: ok, cached, off, timeout, failed",

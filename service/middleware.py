@@ -12,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyMalformed, BodyTooLarge, GatewayError, problem_of
+from service.errors import BodyMalformed, BodyTooLarge, GatewayError
 from service.metrics import Metrics
 from service.record import RequestRecord, attach, record_of
+from service.refusal import refuse
 
 REQUEST_ID = "X-Request-Id"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -147,10 +149,10 @@ class HangUp:
 
 
 class BoundBody:
-    """Refuses bodies past `max_bytes`: at once where the length is declared, else when the bytes arrive, before any
-    parser sees them."""
+    """Refuses bodies past the bound of their path, `max_bytes`: at once where the length is declared, else when the
+    bytes arrive, before any parser sees them."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: Callable[[str], int]) -> None:
         self._app = app
         self._max_bytes = max_bytes
 
@@ -158,16 +160,13 @@ class BoundBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        max_bytes = self._max_bytes(scope["path"])
         declared = Headers(scope=scope).get("content-length", "0")
-        refusal: BodyTooLarge | BodyMalformed | None = None
         if not declared.isdecimal():
-            refusal = BodyMalformed("Content-Length is not a number.")
-        elif int(declared) > self._max_bytes:
-            refusal = self._too_large()
-        if refusal is not None:
-            record = record_of(scope)
-            record.code = refusal.code
-            await problem_of(refusal, record.request_id)(scope, receive, send)
+            await refuse(BodyMalformed("Content-Length is not a number."), scope, receive, send)
+            return
+        if int(declared) > max_bytes:
+            await refuse(_too_large(max_bytes), scope, receive, send)
             return
         received = 0
 
@@ -175,11 +174,12 @@ class BoundBody:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._too_large()
+            if received > max_bytes:
+                raise _too_large(max_bytes)
             return message
 
         await self._app(scope, receive_bounded, send)
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body has more than {self._max_bytes} bytes.")
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body has more than {max_bytes} bytes.")

@@ -1,24 +1,42 @@
-"""A refusal from within the middleware: outside of the application, whose handlers give others their shape."""
+"""How a refusal goes out: in the shape that the callers of a path know, with its code noted for log and metrics.
+
+The middleware refuses outside of the application (`refuse`), whose handlers give other refusals their shape.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import GatewayError, problem_of
+from service.errors import GatewayError, code_of, openai_response_of, problem_of
 from service.record import record_of
+
+_OPENAI = ("/v1/chat/completions", "/v1/models")
+_OPENAI_FOLDER = "/v1/models/"
 
 _LINGER_S = 5.0
 """How long a client that is refused for good may go on sending what nobody wants."""
 
 
-async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers a request with a refusal, and notes its code. The body of the request is left unread."""
+def is_openai(path: str) -> bool:
+    """Whether the calls of a path are OpenAI's, made by clients that know errors in OpenAI's shape alone."""
+    return path in _OPENAI or path.startswith(_OPENAI_FOLDER)
+
+
+def response_of(error: HTTPException, scope: Scope) -> JSONResponse:
+    """The response for a refusal of ours or of the framework."""
     record = record_of(scope)
-    record.code = error.code
-    await problem_of(error, record.request_id)(scope, receive, send)
+    record.code = code_of(error)
+    return openai_response_of(error) if is_openai(scope["path"]) else problem_of(error, record.request_id)
+
+
+async def refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a request with a refusal. The body of the request is left unread."""
+    await response_of(error, scope)(scope, receive, send)
 
 
 async def refuse_and_close(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:

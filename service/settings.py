@@ -5,6 +5,7 @@ What a model needs (its context template, lengths, sampling) is not set here: th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB = 1024 * 1024
+
+# The last label begins with a letter, which no address does.
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class GatewaySettings(BaseSettings):
@@ -101,6 +105,16 @@ class GatewaySettings(BaseSettings):
         default=20_000, ge=0, description="Longest caption; what a model does not take is cut later"
     )
     max_question_chars: int = Field(default=2_000, ge=0, description="Longest question")
+    image_url_hosts: str | None = Field(
+        default=None,
+        description="Names of the hosts, with commas between, from which images are fetched that are given by URL",
+    )
+    image_url_deadline_s: float = Field(default=10.0, gt=0, le=120, description="How long fetching one image may take")
+    completion_bodies_bytes: int = Field(
+        default=256 * _MIB,
+        ge=1,
+        description="Room for the bodies of chat completions until their images are decoded; past it they are refused",
+    )
     max_messages: int = Field(default=64, ge=1, description="Messages in one conversation")
     max_conversation_chars: int = Field(
         default=64_000, ge=1, description="Longest conversation, all its messages together"
@@ -159,6 +173,14 @@ class GatewaySettings(BaseSettings):
         """The address at which callers find the gateway."""
         return self.host if self.published_host is None else self.published_host
 
+    @field_validator("image_url_hosts")
+    @classmethod
+    def _host_names(cls, hosts: str | None) -> str | None:
+        for host in _hosts(hosts):
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not the name of a host")
+        return hosts
+
     @property
     def max_body_bytes(self) -> int:
         """The image, every text field at its longest in UTF-8, and room for the multipart framing."""
@@ -169,11 +191,34 @@ class GatewaySettings(BaseSettings):
         """The longest conversation with every character as two JSON escapes, and room for the JSON around it."""
         return 12 * self.max_conversation_chars + 1024 * self.max_messages + _MIB // 16
 
+    @property
+    def max_completion_bytes(self) -> int:
+        """Images in base64, all together as large as the largest one; the longest conversation; the longest caption."""
+        return (
+            4 * -(-self.max_image_bytes // 3)
+            + 12 * (self.max_conversation_chars + self.max_caption_chars)
+            + 1024 * self.max_messages
+            + _MIB
+        )
+
+    def max_bytes_of(self, path: str) -> int:
+        """The largest body that is accepted at a path."""
+        return self.max_completion_bytes if path == "/v1/chat/completions" else self.max_body_bytes
+
+    @property
+    def image_hosts(self) -> frozenset[str]:
+        return _hosts(self.image_url_hosts)
+
     def for_log(self) -> dict[str, object]:
         """All values, with what is secret in them masked."""
         shown = self.model_dump(mode="json")
         urls = {"redis_url": self.redis_url, "engine_url": self.engine_url, "traces_endpoint": self.traces_endpoint}
         return {**shown, **{name: _masked(url) for name, url in urls.items() if url}}
+
+
+def _hosts(listed: str | None) -> frozenset[str]:
+    """Names as URLs have them: in lower case; what is not ASCII must be given in its xn-- form."""
+    return frozenset(host.strip().lower() for host in (listed or "").split(",") if host.strip())
 
 
 def _masked(url: str) -> str:

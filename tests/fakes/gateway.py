@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llava_graph.manifest import ModelManifest
 from service.app import create_app
+from service.remote import RemoteImages
 from service.settings import GatewaySettings
 
 MANIFEST = ModelManifest(
@@ -89,11 +90,18 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(redis_url: str, engine_url: str, **settings: object) -> AsyncIterator[Gateway]:
+async def gateway(
+    redis_url: str,
+    engine_url: str,
+    *,
+    manifest: ModelManifest = MANIFEST,
+    remote: RemoteImages | None = None,
+    **settings: object,
+) -> AsyncIterator[Gateway]:
     """The gateway on a free port, with short deadlines unless the settings say otherwise."""
     given: dict[str, Any] = {"redis_url": redis_url, "engine_url": engine_url, "ocr_deadline_s": 0.3, **settings}
     registry = CollectorRegistry()
-    app = _Counted(create_app(GatewaySettings(**given), manifest=MANIFEST, registry=registry))
+    app = _Counted(create_app(GatewaySettings(**given), manifest=manifest, registry=registry, remote=remote))
     async with serving(app) as url, httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
         yield Gateway(http, registry, app)
 

@@ -134,7 +134,7 @@ async def test_body_within_the_bound_passes_whole() -> None:
         bodies.append(await _read_all(receive))
         await _answer(send)
 
-    await Client(b"12345", b"67890").call(_recorded(BoundBody(reads, max_bytes=10)))
+    await Client(b"12345", b"67890").call(_recorded(BoundBody(reads, lambda _: 10)))
     assert bodies == [b"1234567890"]
 
 
@@ -144,7 +144,7 @@ async def test_declared_length_is_checked_before_the_application_is_called(decla
         raise AssertionError("called")
 
     client = Client(b"", headers={"Content-Length": declared})
-    await client.call(_recorded(BoundBody(never, max_bytes=10)))
+    await client.call(_recorded(BoundBody(never, lambda _: 10)))
     assert client.received[0]["status"] == status
 
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.app import create_app
+from service.refusal import is_openai
 from service.settings import GatewaySettings
 from tests.fakes.gateway import MANIFEST, closed_port_url
 
@@ -54,11 +55,15 @@ def test_events_and_their_parts_are_described() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_error_is_a_problem(operation: str) -> None:
+def test_every_error_has_the_shape_that_its_callers_know(operation: str) -> None:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if is_openai(operation.split()[1]):
+        problem = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIProblem"}}}
     errors = {status: said for status, said in OPERATIONS[operation]["responses"].items() if int(status) >= 400}
-    assert "503" in errors
-    assert {status for status, said in errors.items() if list(said["content"]) != ["application/problem+json"]} == set()
-    assert "Retry-After" in errors["503"]["headers"]
+    assert errors
+    assert {status for status, said in errors.items() if said["content"] != problem} == set()
+    for retryable in {"429", "503"} & set(errors):
+        assert "Retry-After" in errors[retryable]["headers"]
 
 
 @pytest.mark.parametrize(
@@ -70,11 +75,28 @@ def test_every_error_is_a_problem(operation: str) -> None:
         ("GET /v1/figures/{id}/image", {"200", "404", "503"}),
         ("DELETE /v1/figures/{id}", {"204", "404", "503"}),
         ("POST /v1/figures/{id}/chat", {"200", "400", "404", "413", "415", "422", "502", "503", "504"}),
+        ("POST /v1/chat/completions", {"200", "400", "404", "413", "415", "502", "503", "504"}),
+        ("GET /v1/models", {"200"}),
+        ("GET /v1/models/{id}", {"200", "404"}),
     ],
 )
 def test_operation_describes_every_status_it_answers_with(operation: str, statuses: set[str]) -> None:
     of_middleware = {"401", "429"} | ({"411"} if operation.startswith("POST") else set())
     assert set(OPERATIONS[operation]["responses"]) == statuses | of_middleware
+
+
+def test_openais_calls_describe_body_answer_and_chunks() -> None:
+    operation, schemas = OPERATIONS["POST /v1/chat/completions"], DOCUMENT["components"]["schemas"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/ChatCompletionRequest"
+    }
+    request = schemas["ChatCompletionRequest"]
+    assert {"model", "messages", "figure", "stream", "stop", "max_completion_tokens"} <= set(request["properties"])
+    assert request["required"] == ["model", "messages"]
+    answer = operation["responses"]["200"]["content"]
+    assert answer["application/json"]["schema"] == {"$ref": "#/components/schemas/ChatCompletion"}
+    assert "data: [DONE]" in answer["text/event-stream"]["example"]
+    assert "figure" in schemas["ChatCompletionChunk"]["properties"]
 
 
 def test_places_of_kept_figures_and_images_are_described() -> None:
