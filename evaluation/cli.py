@@ -20,9 +20,9 @@ from rich.console import Console
 
 from evaluation import report
 from evaluation.synthetic import COLUMNS, SUMMARY_FILE, TABLE_FILE, AnswerFile, EvaluationError, Plan, run, summarise
-from llava_graph import client
 from llava_graph.local.engine.command import EngineChoice
 from llava_graph.local.errors import SetupError
+from llava_graph.local.running import gateway_client
 from llava_graph.local.stack import PARTS, running_stack
 from llava_graph.local.supervisor import ServiceError
 from llava_graph.local.terminal import PartsView, progress_bar, show_log_tail
@@ -81,7 +81,8 @@ def synthetic(
     """Explain held-out synthetic figures and score the facts in the answers.
 
     Each figure is explained from its image alone, with its caption, and with caption and OCR text. Writes answers.jsonl
-    (an answer a line, with its scores), table.md and summary.json to the folder.
+    (an answer a line, with its scores), table.md and summary.json to the folder. A gateway that wants a key is sent the
+    one in LLAVA_GRAPH_KEY.
     """
     console = Console(highlight=False)
     try:
@@ -125,8 +126,7 @@ async def _gateway(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the gateway at `url`, or of one that runs as long as the context lasts."""
     if url is not None:
-        # A proxy from the environment is for the outside world; the gateway is ours.
-        async with httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT, trust_env=False) as gateway:
+        async with gateway_client(url) as gateway:
             yield gateway
         return
     with PartsView(console, PARTS) as view:
@@ -134,7 +134,7 @@ async def _gateway(
             running_stack(
                 model_dir, EngineChoice(), "127.0.0.1", 0, folder / "logs", start_deadline_s, view.tell
             ) as stack,
-            httpx2.AsyncClient(base_url=stack.url, timeout=client.TIMEOUT, trust_env=False) as gateway,
+            gateway_client(stack.url) as gateway,
         ):
             yield gateway
 

@@ -45,8 +45,9 @@ max_new_tokens = 256
 class _Wire:
     """A server of /v1/explain. `fates` says what happens to the first requests, one after the other."""
 
-    def __init__(self, *fates: str, first_readings_are_late: bool = False) -> None:
+    def __init__(self, *fates: str, first_readings_are_late: bool = False, key: str | None = None) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.key = key
         self.first_readings_are_late = first_readings_are_late
         self._fates = list(fates)
         self._read: set[str] = set()
@@ -58,6 +59,8 @@ class _Wire:
         return new
 
     async def explain(self, request: Request) -> Response:
+        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+            return _problem(401, "unauthorized", retryable=False)
         form = await request.form()
         self.asked.append({key: value for key, value in form.items() if isinstance(value, str)})
         fate = self._fates.pop(0) if self._fates else "fine"
@@ -194,6 +197,18 @@ async def test_the_command_asks_the_gateway_once_and_writes_table_and_summary(tm
         "count": 2,
     }
     assert summary["columns"]["caption + OCR"]["scores"].keys() == set(METRICS)
+
+
+@pytest.mark.parametrize(("key", "said"), [("lg_right", None), ("lg_wrong", "unauthorized"), (None, "unauthorized")])
+async def test_the_command_sends_the_key_of_the_environment(tmp_path: Path, key: str | None, said: str | None) -> None:
+    (tmp_path / "manifest.toml").write_text(_MANIFEST, encoding="utf-8")
+    arguments = ["synthetic", "--model", str(tmp_path), "--count", "1", "--out", str(tmp_path / "out")]
+    async with _served(_Wire(key="lg_right")) as gateway:
+        command = [*arguments, "--url", str(gateway.base_url)]
+        runner = CliRunner(env={"LLAVA_GRAPH_KEY": key})
+        result = await asyncio.to_thread(runner.invoke, evaluation_cli.main, command)
+    assert result.exit_code == (0 if said is None else 1), result.output
+    assert said is None or said in result.output
 
 
 def test_the_command_says_why_it_cannot_measure(tmp_path: Path) -> None:
