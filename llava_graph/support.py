@@ -1,4 +1,4 @@
-"""The support check: which numbers and names of an answer stand nowhere in what the model was given.
+"""The support check: which numbers and names of an answer are printed nowhere, neither in the figure nor its caption.
 
     unsupported("ResNet reaches 93.1 at 40 epochs.", ["ResNet", "40", "Accuracy by epoch"])
     -> [Unsupported(15, 19, "number")]
@@ -7,8 +7,9 @@ Deterministic and without a second model. It does not judge whether a statement 
 marked too, because it is printed nowhere, and a true name put to the wrong curve is not. So a mark means "look here".
 
 What counts as a name, in an answer of any model in English: a word that carries a capital within a sentence, capitals
-beyond its first letter, or letters and digits together; a Greek letter; every word in quotation marks or backticks,
-save for the words that all sentences are made of. A plain word in lower case is taken for prose.
+beyond its first letter, or letters and digits together; a Greek letter; every word in quotation marks or backticks, and
+the one that follows "labelled", "named", "called" or "titled", save for the words that all sentences are made of. Any
+other plain word in lower case is taken for prose.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ MAX_MARKS = 200
 _PRINTED = re.compile(r"\d+(?:[.,]\d+)*|[.,]\d+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _QUOTED = re.compile(r"“([^“”\n]{1,80})”|\"([^\"\n]{1,80})\"|‘([^‘’\n]{1,80})’|`([^`\n]{1,80})`")
+_NAMED = re.compile(r"(?<!-)\b(?:labell?ed|named|called|titled|entitled)(?: as)?(?: the| an?)? ([^\W_]+)", re.I)
 _HEADING = re.compile(r"^[ \t]*(?:#.*|(?:[-*•][ \t]+)?(?:\*\*|__)?[^\n.!?]{1,60}:(?:\*\*|__)?[ \t]*)$", re.MULTILINE)
 # Where a capital says nothing: the first word of the text, of a line, a sentence, a list item.
 _BEGINNING = re.compile(r"(?:[.!?][\"'”’)*_]*\s|\n)[\s\"'“‘(*_•\-\d.)#]*\Z")
@@ -71,9 +73,9 @@ _NO_NAMES = frozenset(["i", "x", "y", "z", "ok", "english", "latin", "arabic", "
 def unsupported(answer: str, sources: Iterable[str]) -> list[Unsupported]:
     """The numbers and names of `answer` that stand in none of `sources`, by `start`, never overlapping.
 
-    `sources` is all that the model was told: the texts of the OCR lines, the caption, and what the reader asked. Names
-    are compared word by word in any case, also without a plural's or a genitive's s; numbers by value. Small numbers
-    that count ("3 curves") or refer ("Figure 2") are no numbers of the figure. At most MAX_MARKS are returned.
+    `sources` is all that is printed: the texts of the OCR lines, and the caption. Names are compared word by word in
+    any case, also without a plural's or a genitive's s; numbers by value. Small numbers that count ("3 curves") or
+    refer ("Figure 2") are no numbers of the figure. At most MAX_MARKS are returned.
     """
     numbers, words = _told(sources)
     tokens = tokens_of(answer)
@@ -110,20 +112,30 @@ def _readings(printed: str) -> set[float]:
     return readings
 
 
-def _missing(answer: str, tokens: list[Token], numbers: set[float], words: set[str]) -> Iterator[tuple[int, Kind]]:
-    """Index and kind of each token that is a number or a word of a name, and stands in no source."""
+def _missing(answer: str, tokens: list[Token], numbers: set[float], words: set[str]) -> list[tuple[int, Kind]]:
+    """Index and kind of each token that is a number or a word of a name, and stands in no source, in their order."""
     quoted = _covered(_QUOTED, answer)
+    named = {match.start(1) for match in _NAMED.finditer(answer)}
     headings = _covered(_HEADING, answer)
+    names: set[str] = set()
+    doubtful: list[int] = []
+    found: list[tuple[int, Kind]] = []
     for index, token in enumerate(tokens):
         if isinstance(token.key, float):
             if token.key not in numbers and not _counts_or_refers(tokens, index):
-                yield index, "number"
+                found.append((index, "number"))
         elif token.is_word and not _is_told(token.key, words):
             spelled = answer[token.start : token.end]
-            in_quotes = bool(quoted[token.start])
+            is_named = bool(quoted[token.start]) or token.start in named
             in_heading = bool(headings[token.start])
-            if in_quotes or (not _is_a_unit(tokens, index) and _looks_like_a_name(answer, token, spelled, in_heading)):
-                yield index, "name"
+            if is_named or (not _is_a_unit(tokens, index) and _looks_like_a_name(answer, token, spelled, in_heading)):
+                found.append((index, "name"))
+                names.add(token.key.casefold())
+            elif spelled[0].isupper():
+                doubtful.append(index)
+    # What is a name in one place is one where it begins a sentence, too.
+    found += [(index, "name") for index in doubtful if str(tokens[index].key).casefold() in names]
+    return sorted(found)
 
 
 def _covered(pattern: re.Pattern[str], text: str) -> bytearray:

@@ -86,7 +86,7 @@ class Link(_Part):
 
 
 class Mention(_Part):
-    """A stretch of the answer that the model was not told: printed neither in the figure nor in the caption, nor asked.
+    """A stretch of the answer that stands neither in the figure's text nor in the caption, as the model was told them.
 
     It may be read off the figure all the same, as the height of a curve, or be made up."""
 
@@ -165,7 +165,9 @@ class Answer(_Part):
     usage: Usage | None = Field(description="Null when the engine did not say")
     timings_ms: Timings
     grounding: list[Link]
-    unsupported: list[Mention] = Field(description="Numbers and names that stand in nothing the model was told")
+    unsupported: list[Mention] = Field(
+        description="Numbers and names that stand neither in the figure's text nor in the caption"
+    )
     receipt: Receipt
 
 

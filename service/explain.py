@@ -197,15 +197,16 @@ class Explainer:
                 total=_rounded(total.ms),
             ),
             grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(answered, all_lines)],
-            unsupported=self._unsupported(answered, contexts, ask),
+            unsupported=self._unsupported(answered, contexts),
             receipt=receipt(self._manifest, exhibits, ask.turns, sampling, prompt=prompt, answer=answered),
         )
 
-    def _unsupported(self, text: str, contexts: Sequence[FigureContext], ask: Ask) -> list[Mention]:
-        told = [turn.text for turn in ask.turns if turn.role == "user"]
-        for context in contexts:
-            told += [context.caption, *(line.text for line in context.lines)]
-        found = unsupported(text, told)
+    def _unsupported(self, text: str, contexts: Sequence[FigureContext]) -> list[Mention]:
+        """What is asked supports nothing: a number in a leading question is not printed for having been asked about."""
+        if not contexts:
+            return []
+        printed = [words for context in contexts for words in (context.caption, *(line.text for line in context.lines))]
+        found = unsupported(text, printed)
         for mark in found:
             self._metrics.unsupported.labels(mark.kind).inc()
         return [Mention(start=mark.start, end=mark.end, kind=mark.kind) for mark in found]

@@ -73,7 +73,7 @@ class Metrics:
         )
         self.unsupported = Counter(
             "unsupported",
-            "Numbers and names in answers that stand in nothing the model was told",
+            "Numbers and names in answers that stand neither in the text of the figure nor in the caption",
             ("kind",),
             namespace=_NAMESPACE,
             registry=registry,

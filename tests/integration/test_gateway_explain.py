@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from PIL import Image
+from redis.asyncio import Redis
 
 from llava_graph.context import FigureContext, first_turn
+from llava_graph.figure import open_figure
 from tests.fakes.gateway import MANIFEST, Gateway, gateway, png, serving
+from tests.fakes.kept import store_text
 from tests.fakes.openai_engine import (
     USAGE,
     OpenAIEngine,
@@ -273,16 +276,36 @@ async def test_requests_and_tokens_are_counted(service: Gateway) -> None:
     assert 'llava_graph_gateway_requests_total{outcome="ok",route="/v1/explain"} 1.0' in text
 
 
-async def test_numbers_and_names_that_nothing_told_the_model_are_marked_and_counted(
+async def test_numbers_and_names_that_are_printed_nowhere_are_marked_and_counted(
     service: Gateway, engine: OpenAIEngine
 ) -> None:
     engine.behaviour = speaks("Growth reaches 93.1 at 40 °C, as in ", "Vodikar.")
-    done = (await service.events(caption="Growth up to 40 °C.", question="Where is Vodikar?"))[-1].data
+    done = (await service.events(caption="Growth of Vodikar up to 40 °C."))[-1].data
     assert [(done["text"][m["start"] : m["end"]], m["kind"]) for m in done["unsupported"]] == [("93.1", "number")]
     done = (await service.events(caption="Growth."))[-1].data
     assert [m["kind"] for m in done["unsupported"]] == ["number", "number", "name"]
     assert service.metric("unsupported_total", kind="number") == 3
     assert service.metric("unsupported_total", kind="name") == 1
+
+
+async def test_what_is_asked_supports_no_answer(service: Gateway, engine: OpenAIEngine) -> None:
+    engine.behaviour = speaks("Vodikar reaches 93.1 there.")
+    done = (await service.events(caption="Growth.", question="Why does Vodikar reach 93.1?"))[-1].data
+    assert [m["kind"] for m in done["unsupported"]] == ["number"]  # a capital that begins a sentence is no name
+
+
+async def test_same_answer_about_the_same_figure_has_the_same_marks(
+    service: Gateway, engine: OpenAIEngine, redis: Redis
+) -> None:
+    image = png("Growth")
+    await store_text(redis, open_figure(image).id, "Growth", "40")
+    marks = []
+    for pieces in (["Growth of Vodikar reaches 93.1 at 40."], ["Growth of Vo", "dikar reaches 9", "3.1 at 40."]):
+        engine.behaviour = speaks(*pieces)
+        marks.append((await service.events(image, ocr="auto"))[-1].data["unsupported"])
+    assert (
+        marks[0] == marks[1] == [{"start": 10, "end": 17, "kind": "name"}, {"start": 26, "end": 30, "kind": "number"}]
+    )
 
 
 @pytest.mark.parametrize(("context", "told"), [("both", True), ("caption", True), ("ocr", False), ("none", False)])

@@ -35,10 +35,17 @@ def test_an_invented_number_and_an_invented_name_are_marked_where_they_stand() -
         ("Here x10 falls.", "x10"),
         ("Here iPhone falls.", "iPhone"),
         ("The legend holds: Vodikar.", "Vodikar"),
+        ("One curve is labelled loss, and it falls.", "loss"),
+        ("An axis named as the voltage is there.", "voltage"),
+        ("Called foo, it falls.", "foo"),
     ],
 )
 def test_what_looks_like_a_name_is_one(answer: str, marked: str) -> None:
     assert _marked(answer) == [(marked, "name")]
+
+
+def test_name_is_marked_where_it_begins_a_sentence_once_it_is_known_to_be_one() -> None:
+    assert _marked("Vodikar rises. Growth slows. Then Vodikar falls.") == [("Vodikar", "name")] * 2
 
 
 @pytest.mark.parametrize(
@@ -53,6 +60,7 @@ def test_what_looks_like_a_name_is_one(answer: str, marked: str) -> None:
         "It comes 1st, doubles 2x, as in the 90s.",
         "It runs at 3 GHz and 7 °C.",
         "a plain sentence in lower case.",
+        "the so-called knee, named after both, called the first.",
         "",
     ],
 )
