@@ -31,6 +31,27 @@ def test_senseless_settings_are_refused(setting: dict[str, object]) -> None:
         GatewaySettings(**setting)  # type: ignore[arg-type]
 
 
+def test_hosts_of_images_are_names_with_commas_between() -> None:
+    assert GatewaySettings().image_hosts == frozenset()
+    settings = GatewaySettings(image_url_hosts="Figures.example, cdn-1.figures.example ,xn--4ca.de,")
+    assert settings.image_hosts == {"figures.example", "cdn-1.figures.example", "xn--4ca.de"}
+
+
+@pytest.mark.parametrize(
+    "no_host",
+    ["127.0.0.1", "127.1", "[::1]", "::1", "https://a.org", "a.org:443", "a.org/b", "*.a.org", "ä.de", "a..b"],
+)
+def test_what_is_no_name_of_a_host_is_refused(no_host: str) -> None:
+    with pytest.raises(ValidationError, match="name of a host"):
+        GatewaySettings(image_url_hosts=f"a.org,{no_host}")
+
+
+def test_bodies_with_images_in_base64_have_more_room() -> None:
+    settings = GatewaySettings(max_image_bytes=3000)
+    assert settings.max_bytes_of("/v1/chat/completions") == settings.max_completion_bytes > 4000
+    assert settings.max_bytes_of("/v1/explain") == settings.max_body_bytes
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
 
