@@ -29,7 +29,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-paddle test-vllm bench bench-ocr bench-agreement lint format docs clean
+.PHONY: help setup demo up test test-page test-paddle test-vllm bench bench-ocr bench-agreement load lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -75,6 +75,11 @@ bench-ocr: $(STAMP) $(PADDLE_STAMP) ## Measure the OCR against RapidOCR and Padd
 
 bench-agreement: $(STAMP) $(VLLM_STAMP) ## Compare greedy answers of vLLM and transformers
 	$(BIN)/python -m benchmarks.agreement --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
+
+# The key, where the gateway wants one, is taken from LLAVA_GRAPH_KEY.
+load: $(STAMP) ## Put load on a running gateway: make load URL=http://…
+	@if [[ -z "$(URL)" ]]; then echo "Which gateway? make load URL=http://127.0.0.1:8000" >&2; exit 1; fi
+	$(BIN)/python -m benchmarks.load '$(URL)' $(ARGS)
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

@@ -30,8 +30,10 @@ def gateway_client(url: str) -> httpx2.AsyncClient:
     """A client that identifies itself with the key in the environment, if there is one."""
     key = os.environ.get("LLAVA_GRAPH_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    # How much is under way is for the command to say: at the library's own bound requests would wait, and then fail.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
     # A proxy from the environment is for the outside world; the gateway is ours.
-    return httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT, trust_env=False, headers=headers)
+    return httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT, trust_env=False, headers=headers, limits=limits)
 
 
 def run_command(console: Console, work: Coroutine[Any, Any, None], status_when_stopped: int) -> None:
