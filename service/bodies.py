@@ -51,8 +51,8 @@ class BodyRoom:
 
 
 def _parsed(body: bytearray) -> object:
-    """Raises BodyMalformed. A thread would not help: no parser lets others run while it parses. This one needs less than
-    10 ms for an image of 20 MiB."""
+    """Raises BodyMalformed. A thread would not help: no parser lets others run while it parses. This one needs less
+    than 10 ms for an image of 20 MiB."""
     try:
         return from_json(body)
     except ValueError:
