@@ -29,7 +29,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
 ARGS ?=
 
-.PHONY: help setup demo up test test-page test-paddle test-vllm bench bench-ocr bench-agreement load lint format docs clean
+.PHONY: help setup demo up test test-page test-paddle test-compose test-vllm bench bench-ocr bench-agreement load lint format docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -59,6 +59,10 @@ test-page: $(PAGE_STAMP) ## Run the page's tests in Chromium
 
 test-paddle: $(PADDLE_STAMP) ## Run the tests that need PaddleOCR (1 GB more)
 	$(PADDLE_VENV)/bin/pytest tests/paddle $(ARGS)
+
+# Without a Docker engine the tests are skipped, with the reason.
+test-compose: $(STAMP) ## Build the images and test docker-compose.yml on this machine's Docker engine
+	$(BIN)/pytest tests/compose $(ARGS)
 
 test-vllm: $(STAMP) $(VLLM_STAMP) ## Run the tests that need a real vLLM, on the CPU (3 GB more)
 	$(BIN)/pytest tests/vllm --vllm-python $(VLLM_VENV)/bin/python $(ARGS)
