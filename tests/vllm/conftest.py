@@ -92,10 +92,12 @@ def figures() -> Sequence[Figure]:
     return [drawn_figure(seed) for seed in range(2_000_000, 2_000_016)]
 
 
-async def done(gateway: httpx2.AsyncClient, figure: Figure) -> dict[str, Any]:
-    """What the last event of a greedy explanation holds."""
+async def done(
+    gateway: httpx2.AsyncClient, figure: Figure, *, temperature: float = 0, seed: int | None = None
+) -> dict[str, Any]:
+    """What the last event of an explanation holds; a greedy one unless asked otherwise."""
     data: dict[str, Any] = {}
-    async for event in client.explain(gateway, figure.png, figure.caption, temperature=0):
+    async for event in client.explain(gateway, figure.png, figure.caption, temperature=temperature, seed=seed):
         data = event.data
     return data
 

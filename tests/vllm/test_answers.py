@@ -51,6 +51,20 @@ async def test_sixteen_at_once_get_the_answers_that_each_gets_alone(
     assert len({answer["text"] for answer in alone}) > len(figures) / 2
 
 
+async def test_answers_drawn_with_a_seed_are_the_same_alone_and_among_others(
+    gateway: httpx2.AsyncClient, figures: Sequence[Figure]
+) -> None:
+    asked, others = figures[:4], figures[4:8]
+    alone = [await done(gateway, figure, temperature=1, seed=7) for figure in asked]
+    together = await asyncio.gather(
+        *(done(gateway, figure, temperature=1, seed=7) for figure in asked),
+        *(done(gateway, figure, temperature=1) for figure in others),
+    )
+    assert [answer["text"] for answer in together[: len(asked)]] == [answer["text"] for answer in alone]
+    another = [await done(gateway, figure, temperature=1, seed=8) for figure in asked]
+    assert [answer["text"] for answer in another] != [answer["text"] for answer in alone]
+
+
 async def test_follow_up_questions_find_image_and_context_in_vllm_s_caches(
     gateway: httpx2.AsyncClient, metrics: EngineMetrics
 ) -> None:
