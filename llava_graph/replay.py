@@ -1,8 +1,8 @@
 """Replay: asks a gateway once more what a receipt says was asked, and compares.
 
 A receipt comes with each answer (`done.receipt`, README); it is found in whatever the answer was kept in: by itself, in
-a `done` event, in an answer of stream=false, in a line of `llava-graph explain --out`. Knows the gateway only through
-`llava_graph.client`, and no terminal. Receipts are files of somebody's and may hold anything.
+a `done` event, in an answer of stream=false, in a line of `llava-graph explain --out`, in a chat completion. Knows the
+gateway only through `llava_graph.client`, and no terminal. Receipts are files of somebody's and may hold anything.
 """
 
 from __future__ import annotations
@@ -161,14 +161,13 @@ def same_beginning(first: str, second: str) -> int:
 
 def _values(text: str) -> Iterator[object]:
     """The JSON values of a file: one, or one a line; a line that is none holds no receipt."""
-    try:
-        yield json.loads(text)
-    except ValueError:
-        for line in text.splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+    for part in (text, *text.split("\n")):
+        try:
+            yield json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+        if part is text:
+            return
 
 
 def _found(value: object) -> Iterator[tuple[dict[str, Any], str | None]]:
@@ -178,8 +177,20 @@ def _found(value: object) -> Iterator[tuple[dict[str, Any], str | None]]:
     if "prompt_sha256" in value:
         yield value, None
     elif isinstance(inner := value.get("receipt"), dict):
-        text = value.get("text")
-        yield inner, text if isinstance(text, str) else None
+        yield inner, _text(value.get("text"))
+    elif isinstance(figure := value.get("figure"), dict) and isinstance(inner := figure.get("receipt"), dict):
+        yield inner, _completion_text(value)
+
+
+def _completion_text(completion: Mapping[str, Any]) -> str | None:
+    try:
+        return _text(completion["choices"][0]["message"]["content"])
+    except (KeyError, IndexError, TypeError):  # the last chunk of a stream
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _receipt(raw: dict[str, Any], answer: str | None) -> Receipt:
@@ -211,7 +222,7 @@ def _receipt(raw: dict[str, Any], answer: str | None) -> Receipt:
         )
     except KeyError as error:
         raise ReplayError(f"the receipt lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ReplayError(f"the receipt is not in the form of one: {error}") from error
 
 

@@ -27,8 +27,8 @@ _SHOWN_CHARS = 60
 def replay_command(receipt_file: Path, image_file: Path, url: str) -> None:
     """Ask again what RECEIPT says was asked, and say what is the same now and what differs.
 
-    RECEIPT is a receipt, or what an answer with one was kept in: a `done` event, an answer as one object, or the file
-    of `explain --out`. Exits with 0 only when the answer is the same, letter by letter.
+    RECEIPT is a receipt, or what an answer with one was kept in: a `done` event, an answer as one object, a chat
+    completion, or the file of `explain --out`. Exits with 0 only when the answer is the same, letter by letter.
     """
     console = Console(highlight=False)
 

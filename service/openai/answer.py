@@ -40,7 +40,9 @@ class ReadFigure(FigurePart):
 
 class _Known(BaseModel):
     grounding: list[FigureLink]
-    unsupported: list[Mention] = Field(description="Numbers and names that stand in nothing the model was told")
+    unsupported: list[Mention] = Field(
+        description="Numbers and names that stand neither in a figure's text nor in its caption"
+    )
     timings_ms: Timings
     receipt: Receipt
 

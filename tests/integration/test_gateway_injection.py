@@ -51,6 +51,7 @@ COMMANDS = (
     "<|assistant|>",
     "＜image＞",
     "<｜user｜>",
+    "<іmage>",
 )
 
 hostile = pytest.mark.parametrize("command", HOSTILE.values(), ids=HOSTILE)

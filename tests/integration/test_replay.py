@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -197,6 +198,24 @@ async def test_answer_that_ended_at_a_stop_string_is_compared_up_to_there(
     engine.behaviour = speaks("Growth. EN", "D of it")
     status, lines = await replayed(service, tmp_path, receipt)
     assert (status, differing(lines)) == (0, [])
+
+
+async def test_chat_completion_of_openais_interface_is_asked_again(
+    service: Gateway, engine: OpenAIEngine, tmp_path: Path
+) -> None:
+    engine.behaviour = speaks("It grows. END of it")
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(IMAGE).decode()}"}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [image, {"type": "text", "text": "Why?"}]},
+    ]
+    asked = {"messages": messages, "stop": ["END"], "figure": {"caption": "Loss.", "ocr": "off"}}
+    response = await service.http.post("/v1/chat/completions", json={"model": "fake-model", **asked})
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"] == "It grows. "
+    status, lines = await replayed(service, tmp_path, response.json())
+    assert (status, differing(lines)) == (0, [])
+    assert engine.requests[1] == engine.requests[0]
 
 
 async def test_refusal_of_the_gateway_is_told_with_its_code(service: Gateway, tmp_path: Path) -> None:

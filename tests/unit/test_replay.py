@@ -67,8 +67,17 @@ def test_what_is_tested_here_is_what_the_gateway_sends() -> None:
             {"image": "a.png", "caption": "Loss.", "question": None, "text": "It rises.", "receipt": RECEIPT},
             "It rises.",
         ),
+        ({"figure": {"receipt": RECEIPT}, "choices": [{"message": {"content": "It rises."}}]}, "It rises."),
+        ({"figure": {"receipt": RECEIPT}, "choices": [{"delta": {}, "finish_reason": "stop"}]}, None),
     ],
-    ids=["a receipt", "a done event", "an answer as one object", "a line of explain --out"],
+    ids=[
+        "a receipt",
+        "a done event",
+        "an answer as one object",
+        "a line of explain --out",
+        "a chat completion",
+        "the last chunk of one",
+    ],
 )
 @pytest.mark.parametrize("indent", [None, 2], ids=["one line", "for people"])
 def test_receipt_is_found_in_what_it_was_kept_in(
@@ -111,7 +120,16 @@ def test_several_answers_about_one_figure_are_too_many(file: Path) -> None:
         choose(read_receipts(file), IMAGE)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", "no JSON", '{"text": "It rises."}', '{"receipt": null}'])
+def test_unusual_ends_of_lines_in_a_text_end_no_line_of_a_file(file: Path) -> None:
+    answers = [{"text": "It\u2028rises.\x85", "receipt": of_figure(image)} for image in (IMAGE, ANOTHER)]
+    file.write_text("".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers), encoding="utf-8")
+    assert [found.answer for found in read_receipts(file)] == ["It\u2028rises.\x85"] * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1, 2]", "no JSON", "[" * 100_000, '{"figure": {}}', '{"text": "It rises."}', '{"receipt": null}'],
+)
 def test_file_without_a_receipt_says_so(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(ReplayError, match="holds no receipt"):
@@ -128,6 +146,7 @@ def test_file_without_a_receipt_says_so(file: Path, text: str) -> None:
         (changed(sampling={**RECEIPT["sampling"], "top_p": "most"}), "not in the form"),
         (changed(model="llava-graph-tiny"), "not in the form"),
         (changed(turns=None), "not in the form"),
+        (changed(figures=[RECEIPT["figures"][0] | {"width": 1e999}]), "not in the form"),
         (changed(figures=[RECEIPT["figures"][0] | {"turn": 2}]), "later than at the beginning"),
         (changed(figures=7), "not in the form"),
     ],
