@@ -195,7 +195,8 @@ def _files(paths: Iterable[Path]) -> Iterable[Path]:
 
 
 def _records(path: Path, *, last_may_be_cut: bool = False) -> Iterable[tuple[int, dict[str, Any]]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # Not splitlines(), which also ends a line where a caption has U+2028 or U+0085.
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -91,6 +91,19 @@ async def test_second_run_asks_only_what_has_no_answer(service: Gateway, engine:
     assert [line["image"] for line in _lines(out)] == [str(item.image) for item in items]
 
 
+async def test_unusual_ends_of_lines_in_a_caption_end_no_line_of_the_file(
+    service: Gateway, engine: OpenAIEngine, folder: Path
+) -> None:
+    (folder / "captions.jsonl").write_text(
+        '{"image": "a.png", "caption": "Growth\u2028of\x85three."}\n', encoding="utf-8"
+    )
+    items = find_figures([], read_captions(folder / "captions.jsonl"))
+    for _ in range(2):
+        await _run(service, items, folder / "answers.jsonl")
+    assert [item.caption for item in items] == ["Growth\u2028of\x85three."]
+    assert len(engine.requests) == 1
+
+
 async def test_figure_that_failed_has_a_line_that_says_why_and_is_asked_about_again(
     service: Gateway, engine: OpenAIEngine, folder: Path
 ) -> None:
