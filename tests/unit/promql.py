@@ -146,6 +146,8 @@ def _gateway() -> CollectorRegistry:
             metrics.requests.labels(route, outcome)
     for code in {*_codes(GatewayError), *get_args(FigureErrorCode)}:
         metrics.problems.labels(code)
+        metrics.remote_images.labels(code)
+    metrics.remote_images.labels("fetched")
     return registry
 
 

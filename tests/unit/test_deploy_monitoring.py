@@ -180,7 +180,7 @@ def test_prometheus_scrapes_each_part_under_the_name_that_the_rules_use(known: d
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=100)
 
 
 @needs_promtool
