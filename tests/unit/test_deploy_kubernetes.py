@@ -38,6 +38,7 @@ from tests.unit.kustomize import (
     workloads,
 )
 from tests.unit.promql import REPOSITORY, VLLM_METRICS, complaints, exported
+from tests.unit.test_deploy_compose import SERVICES
 
 OVERLAYS = ("cpu", "gpu", "multi-node")
 COMPONENTS = ("monitoring", "autoscaling", "ocr-gpu")
@@ -319,6 +320,23 @@ def test_images_are_of_this_version_and_of_the_vllm_that_we_know(installation: l
         assert version, f"{workload} takes whatever there is of {name}"
         if name.startswith("llava-graph/") or name in versions:
             assert version == versions.get(name, ours), name
+
+
+def test_images_are_those_of_the_containers_on_one_machine(installation: list[Resource]) -> None:
+    images = {workload.container["image"] for workload in workloads(installation)}
+    known = {service["image"] for service in SERVICES.values()}
+    assert {image for image in images - known if not image.startswith("llava-graph/engine-ray:")} == set()
+
+
+def test_the_image_with_ray_is_the_engine_of_the_containers_and_ray() -> None:
+    folder = KUBERNETES / "overlays" / "multi-node"
+    dockerfile = (folder / "engine-ray.Dockerfile").read_text(encoding="utf-8")
+    (tag,) = re.findall(r"--tag (\S+)", dockerfile)
+    assert {
+        workload.container["image"] for workload in of_component(as_files_have_them("multi-node", ()), "engine")
+    } == {tag}
+    (base,) = re.findall(r"^ARG VLLM_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
+    assert base == SERVICES["engine-gpu"]["image"]
 
 
 def test_probes_ask_what_is_there(installation: list[Resource]) -> None:
