@@ -175,7 +175,7 @@ async def _refuse_fields(request: Request, error: Exception) -> Response:
     if any(entry["type"] == "json_invalid" for entry in error.errors()):
         return await _refuse(request, BodyMalformed("The body is not JSON."))
     # `loc` is ("body", "caption", …)
-    return await _refuse(request, fields_invalid({**entry, "loc": entry["loc"][1:]} for entry in error.errors()))
+    return await _refuse(request, fields_invalid([{**entry, "loc": entry["loc"][1:]} for entry in error.errors()]))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

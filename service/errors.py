@@ -46,7 +46,7 @@ This module knows the words of a refusal, not when to refuse.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -57,6 +57,9 @@ from starlette.responses import JSONResponse
 from llava_graph.figure import FigureError
 
 PROBLEM_JSON = "application/problem+json"
+
+_MAX_FIELDS = 32
+"""Wrong fields that a refusal names: a body can have a hundred thousand."""
 
 _FRAMEWORK_CODES = {400: "body_malformed", 404: "not_found", 405: "method_not_allowed"}
 
@@ -283,16 +286,17 @@ class OpenAIProblem(BaseModel):
     error: OpenAIFault
 
 
-def fields_invalid(errors: Iterable[Mapping[str, Any]]) -> FieldsInvalid:
+def fields_invalid(errors: Sequence[Mapping[str, Any]]) -> FieldsInvalid:
     """The refusal for what pydantic found wrong, by `loc` and `msg`; the rest of an entry may hold what was sent.
 
     Steps of a `loc` that begin with @ are names that we gave to the members of a union, and stand in no request."""
     fields = []
-    for entry in errors:
+    for entry in errors[:_MAX_FIELDS]:
         steps = [str(step) for step in entry["loc"]]
         path = ".".join(step for step in steps if not step.startswith("@"))
         fields.append(FieldProblem(field=path or "body", message=entry["msg"]))
-    return FieldsInvalid("; ".join(f"{f.field}: {f.message}" for f in fields) + ".", fields)
+    more = f" And {len(errors) - _MAX_FIELDS} more." if len(errors) > _MAX_FIELDS else ""
+    return FieldsInvalid("; ".join(f"{f.field}: {f.message}" for f in fields) + f".{more}", fields)
 
 
 def problem_of(error: HTTPException, request_id: str) -> JSONResponse:

@@ -201,6 +201,11 @@ class GatewaySettings(BaseSettings):
             + _MIB
         )
 
+    @property
+    def max_completion_values(self) -> int:
+        """As many as the longest texts could have commas, and the JSON around each message."""
+        return self.max_conversation_chars + self.max_caption_chars + 256 * self.max_messages + 1024
+
     def max_bytes_of(self, path: str) -> int:
         """The largest body that is accepted at a path."""
         return self.max_completion_bytes if path == "/v1/chat/completions" else self.max_body_bytes

@@ -4,8 +4,9 @@
     → turns     of user and assistant, the first and the last the user's
     + pictures  in their order, each with the turn that shows it, its caption, and what the model is told of it
 
-Models that were not trained on instructions of a system read them best where they read the question: so instructions
-go before the question of the turn that follows them. Messages of the same side that follow each other are one turn.
+Instructions (of system and developer) go before the question of the turn that follows them: not every model knows a
+third side, and the chat template of llava-graph-tiny would take it for the assistant. Messages of the same side that
+follow each other are one turn.
 
 What would change the answer and cannot be done is refused; what changes nothing is accepted and ignored. This module
 opens no image and fetches none.
@@ -39,6 +40,8 @@ from service.settings import GatewaySettings
 MAX_STOPS = 4
 """As OpenAI has it."""
 MAX_STOP_CHARS = 256
+MAX_PARTS = 64
+"""Parts of one message: a text or an image each."""
 
 # Fields that change nothing of an answer, whatever stands in them. `name` tells speakers of one side apart, which no
 # template of ours does; `annotations` come back to us in earlier answers.
@@ -114,7 +117,10 @@ ContentPart = Annotated[
 class Message(_Open):
     role: Literal["system", "developer", "user", "assistant"]
     content: (
-        Annotated[Annotated[str, Tag("@one")] | Annotated[list[ContentPart], Tag("@list")], Discriminator(_one_or_list)]
+        Annotated[
+            Annotated[str, Tag("@one")] | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag("@list")],
+            Discriminator(_one_or_list),
+        ]
         | None
     ) = Field(None, description="A text, or texts and images in parts; images are the user's")
 
@@ -153,7 +159,8 @@ class ChatCompletionRequest(_Open):
     )
     figure: (
         Annotated[
-            Annotated[FigureWish, Tag("@one")] | Annotated[list[FigureWish], Tag("@list")], Discriminator(_one_or_list)
+            Annotated[FigureWish, Tag("@one")] | Annotated[list[FigureWish], Field(max_length=MAX_PARTS), Tag("@list")],
+            Discriminator(_one_or_list),
         ]
         | None
     ) = Field(None, description="Our own field: captions and wishes, one for each image, in the order of the images")
@@ -262,10 +269,6 @@ def _max_tokens(request: ChatCompletionRequest, manifest: ModelManifest) -> int 
 
 
 def _refuse_length(messages: Sequence[Message], settings: GatewaySettings) -> None:
-    if len(messages) > settings.max_messages:
-        raise ConversationTooLong(f"{len(messages)} messages; at most {settings.max_messages} are accepted.").at(
-            "messages"
-        )
     chars = sum(len(text) for message in messages for text in _texts(message))
     if chars > settings.max_conversation_chars:
         words = f"{chars} characters; at most {settings.max_conversation_chars} are accepted."

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from llava_graph.figure import FigureError
 from llava_graph.manifest import ModelManifest
 from service.bodies import BodyRoom
-from service.errors import FigureRefused, ModelUnknown, RequestError, fields_invalid
+from service.errors import ConversationTooLong, FigureRefused, ModelUnknown, RequestError, fields_invalid
 from service.explain import Explainer, Stopwatch, Subject
 from service.openai.answer import ChatCompletion, Chunks, Head, completion
 from service.openai.request import Asked, ChatCompletionRequest, Picture, conversation_of
@@ -61,7 +61,7 @@ def completions_router(
     explainer: Explainer, remote: RemoteImages, manifest: ModelManifest, settings: GatewaySettings
 ) -> APIRouter:
     router = APIRouter(tags=["openai"])
-    room = BodyRoom(settings.completion_bodies_bytes)
+    room = BodyRoom(settings.completion_bodies_bytes, settings.max_completion_values)
     model = Model(
         id=manifest.name,
         created=int(time.time()),
@@ -108,6 +108,7 @@ def completions_router(
         parts = explainer.explain(subjects, asked.ask, record)
         del subjects  # they hold the images, and answers take long
         head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), manifest.name, manifest.revision)
+        record.facts["completion_id"] = head.id
         if not asked.stream:
             return JSONResponse((await completion(parts, head)).model_dump())
         # The first part before the status: what fails until then gets a status of its own.
@@ -121,7 +122,7 @@ def completions_router(
         """The figures that a request shows, at hand, and what it asks about them. Raises what refuses it."""
         async with room.json_of(request) as said:
             clock = Stopwatch()
-            conversation = conversation_of(_checked(said), manifest, settings)
+            conversation = conversation_of(_checked(said, settings), manifest, settings)
             subjects = await together(opened(picture, clock) for picture in conversation.pictures)
             return subjects, conversation.asked
 
@@ -146,8 +147,12 @@ def completions_router(
     return router
 
 
-def _checked(said: object) -> ChatCompletionRequest:
-    """Raises FieldsInvalid."""
+def _checked(said: object, settings: GatewaySettings) -> ChatCompletionRequest:
+    """Raises FieldsInvalid, or ConversationTooLong before it looks at each of the messages."""
+    messages = said.get("messages") if isinstance(said, dict) else None
+    if isinstance(messages, list) and len(messages) > settings.max_messages:
+        words = f"{len(messages)} messages; at most {settings.max_messages} are accepted."
+        raise ConversationTooLong(words).at("messages")
     try:
         return ChatCompletionRequest.model_validate(said)
     except ValidationError as error:

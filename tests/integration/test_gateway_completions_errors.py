@@ -197,6 +197,30 @@ async def test_body_that_is_no_request_is_refused(
     assert await _post(service, body) == (expected or (400, "fields_invalid"))
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"messages": [' + b"5," * 200_000 + b"5]}", (413, "body_too_large")),
+        (b"[[" * 100_000, (413, "body_too_large")),
+        (b'{"messages": [' + b"5," * 50_000 + b"5]}", (400, "conversation_too_long")),
+        (b'{"model": "a", "messages": [' + b"5," * 60 + b"5]}", (400, "fields_invalid")),
+    ],
+    ids=["values", "brackets", "messages", "wrong messages"],
+)
+async def test_body_of_many_small_values_is_refused_before_each_is_looked_at(
+    service: Gateway, body: bytes, expected: tuple[int, str]
+) -> None:
+    assert await _post(service, body) == expected
+
+
+async def test_many_wrong_fields_are_not_all_named(service: Gateway) -> None:
+    body = {"model": MODEL, "messages": [5] * 60}
+    said = (await service.http.post(COMPLETIONS, json=body)).json()["error"]
+    assert said["param"] == "messages.0"
+    assert said["message"].count("messages.") == 32
+    assert said["message"].endswith("And 28 more.")
+
+
 async def test_body_that_grows_too_large_is_refused_while_it_comes(service: Gateway) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(300):
@@ -253,6 +277,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         {"messages": [asks(), {**answers(""), "tool_calls": [{"id": "1", "type": "function"}]}, asks()]},
         "field_unsupported",
         "messages.1.tool_calls",
+    ),
+    "too many parts": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 65}]},
+        "fields_invalid",
+        "messages.0.content",
     ),
     "a sound": (
         {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
