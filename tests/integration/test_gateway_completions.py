@@ -175,6 +175,19 @@ async def test_stream_is_data_lines_that_end_with_done(service: Gateway) -> None
     assert {json.loads(line.removeprefix("data: "))["object"] for line in lines} == {"chat.completion.chunk"}
 
 
+async def test_clients_own_gathering_of_a_stream_makes_the_whole_answer(openai: AsyncOpenAI) -> None:
+    async with openai.chat.completions.stream(
+        model=MODEL, messages=[asks("Why?", png())], extra_body=wish(), stream_options={"include_usage": True}
+    ) as stream:
+        kinds = {event.type async for event in stream}
+        gathered = await stream.get_final_completion()
+    whole = await _answer(openai, asks("Why?", png()), extra_body=wish())
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+    assert gathered.choices[0].message.content == whole.choices[0].message.content
+    assert gathered.choices[0].finish_reason == "stop"
+    assert (gathered.usage, gathered.system_fingerprint) == (whole.usage, whole.system_fingerprint)
+
+
 async def test_each_token_goes_out_when_it_comes(openai: AsyncOpenAI, engine: OpenAIEngine) -> None:
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     engine.behaviour = speaks_on_command(pieces)

@@ -12,8 +12,12 @@ import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI
+from prometheus_client import CollectorRegistry
 
-from tests.fakes.gateway import Gateway, closed_port_url, gateway, png, serving
+from service.app import create_app
+from service.drain import Drain
+from service.settings import GatewaySettings
+from tests.fakes.gateway import MANIFEST, Gateway, closed_port_url, gateway, png, serving
 from tests.fakes.openai_client import MODEL, answers, asks, client_of, image_part, wish
 from tests.fakes.openai_engine import (
     OpenAIEngine,
@@ -404,6 +408,28 @@ async def test_stream_that_fails_ends_with_the_error_and_without_done(service: G
     *_, last, end = response.text.split("\n\n")
     assert end == ""
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "engine_interrupted"
+
+
+async def test_gateway_that_is_being_stopped_says_so_before_and_within_an_answer(
+    redis_url: str, engine_url: str, engine: OpenAIEngine
+) -> None:
+    engine.behaviour = stalls_after("The ")
+    drain = Drain()
+    settings = GatewaySettings(redis_url=redis_url, engine_url=engine_url)
+    app = create_app(settings, manifest=MANIFEST, registry=CollectorRegistry(), drain=drain)
+    async with serving(app) as url, AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=WHY, stream=True)  # type: ignore[arg-type]
+        while (await anext(stream)).choices[0].delta.content != "The ":
+            pass
+        drain.begin()
+        with pytest.raises(openai.InternalServerError) as refused:
+            await client.chat.completions.create(model=MODEL, messages=WHY)  # type: ignore[arg-type]
+        drain.cut_short()
+        with pytest.raises(openai.APIError) as failed:
+            await anext(stream)
+    assert (refused.value.status_code, refused.value.code) == (503, "draining")
+    assert int(refused.value.response.headers["retry-after"]) >= 1
+    assert (failed.value.code, failed.value.type) == ("draining", "server_error")
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])

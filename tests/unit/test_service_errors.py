@@ -13,7 +13,17 @@ from starlette.exceptions import HTTPException
 from llava_graph.figure import FigureError
 from service import errors
 from service.app import create_app
-from service.errors import FigureRefused, GatewayError, Overloaded, problem_of
+from service.errors import (
+    EngineError,
+    FigureRefused,
+    GatewayError,
+    MessagesInvalid,
+    Overloaded,
+    RateLimited,
+    Unauthorized,
+    openai_response_of,
+    problem_of,
+)
 from service.settings import GatewaySettings
 from tests.fakes.gateway import MANIFEST, closed_port_url
 
@@ -68,28 +78,69 @@ def test_problem_of_the_framework_has_the_same_shape() -> None:
     assert (problem["code"], problem["status"], problem["retryable"]) == ("http_418", 418, False)
 
 
+KINDS = {401: "authentication_error", 429: "rate_limit_error", 502: "server_error", 503: "server_error"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Overloaded("Words."), 503),
+        (Unauthorized("Words."), 401),
+        (RateLimited("Words.", retry_after_s=7), 429),
+        (EngineError("Words."), 502),
+        (MessagesInvalid("Words.").at("messages.1"), 400),
+        (FigureRefused(FigureError("image_too_large", "Words.")), 413),
+        (HTTPException(405, "Words."), 405),
+    ],
+    ids=lambda value: str(getattr(value, "code", value)),
+)
+def test_openais_clients_get_the_same_refusal_in_their_shape(error: HTTPException, status: int) -> None:
+    response = openai_response_of(error)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert dict(response.headers).items() >= {k.lower(): v for k, v in (error.headers or {}).items()}.items()
+    assert json.loads(bytes(response.body)) == {
+        "error": {
+            "message": "Words.",
+            "type": KINDS.get(status, "invalid_request_error"),
+            "param": getattr(error, "param", None),
+            "code": json.loads(bytes(problem_of(error, "id-1").body))["code"],
+        }
+    }
+
+
 @pytest.mark.parametrize(("code", "status"), [("image_too_large", 413), ("image_empty", 422)])
 def test_figure_error_keeps_its_code(code: str, status: int) -> None:
     refused = FigureRefused(FigureError(code, "Words."))  # type: ignore[arg-type]
     assert (refused.code, refused.status_code, refused.detail) == (code, status, "Words.")
 
 
-async def test_what_nobody_foresaw_is_a_problem_too() -> None:
+async def _unforeseen(path: str) -> httpx2.Response:
     settings = GatewaySettings(redis_url=closed_port_url("redis"), engine_url=closed_port_url())
     app = create_app(settings, manifest=MANIFEST, registry=CollectorRegistry())
 
-    @app.get("/bug")
+    @app.get(path)
     async def bug() -> None:
         raise ZeroDivisionError("a bug")
 
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
-        response = await http.get("/bug", headers={"X-Request-Id": "mine"})
+        response = await http.get(path, headers={"X-Request-Id": "mine"})
     assert response.status_code == 500
-    assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["x-request-id"] == "mine"
-    assert (response.json()["code"], response.json()["instance"]) == ("internal_error", "mine")
     assert "a bug" not in response.text
+    return response
+
+
+async def test_what_nobody_foresaw_is_a_problem_too() -> None:
+    response = await _unforeseen("/bug")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.json()["code"], response.json()["instance"]) == ("internal_error", "mine")
+
+
+async def test_what_nobody_foresaw_has_openais_shape_for_its_clients() -> None:
+    error = (await _unforeseen("/v1/models/a/bug")).json()["error"]
+    assert (error["code"], error["type"], error["param"]) == ("internal_error", "server_error", None)
 
 
 async def test_openapi_describes_the_stream_and_every_problem() -> None:
