@@ -126,6 +126,22 @@ def trickles(*parts: bytes) -> Page:
     return page
 
 
+def breaks_off_after(*parts: bytes) -> Page:
+    """The parts, if any, and then the end of the connection."""
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/png"})
+        if parts:
+            await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    return page
+
+
 def stalls(*parts: bytes) -> Page:
     """The parts, if any, and then nothing more, ever; without any there is not even a status."""
 

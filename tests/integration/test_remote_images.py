@@ -17,7 +17,7 @@ from service.errors import GatewayError
 from service.metrics import Metrics
 from service.remote import MAX_REDIRECTS, RemoteImages, is_public
 from tests.fakes.gateway import MANIFEST, gateway, png, serving
-from tests.fakes.image_host import LOOPBACK, ImageHost, image_host, redirects, sends, stalls, trickles
+from tests.fakes.image_host import LOOPBACK, ImageHost, breaks_off_after, image_host, redirects, sends, stalls, trickles
 from tests.fakes.openai_client import MODEL, asks, client_of, figure_id, image_part
 from tests.fakes.openai_engine import OpenAIEngine
 
@@ -269,8 +269,21 @@ def test_addresses_of_the_internet_are_public_and_no_others() -> None:
         (sends(bytes(MOST_BYTES + 1)), "image_too_large"),
         (trickles(*[bytes(10_000)] * 11), "image_too_large"),
         (redirects("/a.png?again"), "image_url_failed"),
+        (breaks_off_after(), "image_url_failed"),
+        (breaks_off_after(b"\x89PNG"), "image_url_failed"),
     ],
-    ids=["not found", "a part", "not modified", "a page", "unknown", "too large", "grows too large", "no end"],
+    ids=[
+        "not found",
+        "a part",
+        "not modified",
+        "a page",
+        "unknown",
+        "too large",
+        "grows too large",
+        "no end",
+        "breaks off",
+        "breaks off in the image",
+    ],
 )
 async def test_what_is_no_image_or_too_large_is_refused(host: ImageHost, page: Any, code: str) -> None:
     host.pages["/a.png"] = page
