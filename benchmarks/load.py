@@ -131,7 +131,9 @@ class Load:
         self._bounds = bounds
         self._max_tokens = max_tokens
         self._uploads: asyncio.Queue[Upload] = asyncio.Queue(PREPARED)
+        self._chance = random.Random()
         self._begun = 0
+        self._last_begin_s = 0.0
         self._end: asyncio.Timeout | None = None
         self.samples: list[Sample] = []
         self.wall_s = 0.0
@@ -157,7 +159,7 @@ class Load:
         """`clients` of them ask one figure after the other."""
 
         async def ask_on() -> None:
-            while self._may_begin():
+            while self._may_begin(time.perf_counter()):
                 upload = await self._uploads.get()
                 await self._ask(upload, time.perf_counter())
 
@@ -168,13 +170,12 @@ class Load:
         await self._run(begin)
 
     async def open(self, rate: float) -> None:
-        """`rate` figures a second arrive on average."""
-        chance = random.Random()
+        """`rate` figures a second arrive on average, the first at once."""
 
         async def begin(group: asyncio.TaskGroup) -> None:
             arrives = time.perf_counter()
             under_way: set[asyncio.Task[None]] = set()
-            while self._may_begin():
+            while self._may_begin(arrives):
                 upload = await self._uploads.get()
                 await asyncio.sleep(arrives - time.perf_counter())
                 if len(under_way) < MOST_OPEN:
@@ -183,28 +184,30 @@ class Load:
                     task.add_done_callback(under_way.discard)
                 else:
                     self.samples.append(Sample(upload.known, NOT_SENT))
-                arrives += chance.expovariate(rate)
+                arrives += self._chance.expovariate(rate)
 
         await self._run(begin)
 
     def stop(self) -> None:
-        """Ends the load now."""
-        if self._end is not None:
+        """Ends the load now, if it has not ended."""
+        if self._end is not None and not self._end.expired():
             self._end.reschedule(asyncio.get_running_loop().time())
 
     async def _run(self, begin: Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]) -> None:
-        started_s, cpu_s = time.perf_counter(), time.process_time()
-        self._last_begin_s = started_s + self._bounds.seconds
         async with self._uploads_made():
+            started_s, cpu_s = time.perf_counter(), time.process_time()
+            self._last_begin_s = started_s + self._bounds.seconds
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._bounds.seconds + self._bounds.patience_s) as self._end:
                     async with asyncio.TaskGroup() as group:
                         await begin(group)
-        self.wall_s = time.perf_counter() - started_s
-        self.client_cores = (time.process_time() - cpu_s) / self.wall_s
+            self._end = None
+            self.wall_s = time.perf_counter() - started_s
+            self.client_cores = (time.process_time() - cpu_s) / self.wall_s
 
-    def _may_begin(self) -> bool:
-        if self._begun >= self._bounds.count or time.perf_counter() >= self._last_begin_s:
+    def _may_begin(self, at_s: float) -> bool:
+        """Whether a request may begin at that time; if so, it counts."""
+        if self._begun >= self._bounds.count or at_s >= self._last_begin_s:
             return False
         self._begun += 1
         return True
@@ -234,19 +237,24 @@ class Load:
 
     @asynccontextmanager
     async def _uploads_made(self) -> AsyncIterator[None]:
-        """Keeps uploads ready, in an order of chance."""
-        maker = asyncio.create_task(self._make_uploads(random.Random()), name="uploads")
+        """Keeps uploads ready, in an order of chance; the first ones are when the block begins."""
+        for _ in range(min(PREPARED, self._bounds.count)):
+            self._uploads.put_nowait(await self._upload())
+        maker = asyncio.create_task(self._make_uploads(), name="uploads")
         try:
             yield
         finally:
             maker.cancel()
             await asyncio.wait({maker})
 
-    async def _make_uploads(self, chance: random.Random) -> None:
+    async def _make_uploads(self) -> None:
         while True:
-            figure, known = chance.choice(self._figures), chance.random() < self._known_share
-            file = figure.file if known else await asyncio.to_thread(figure.unseen)
-            await self._uploads.put(Upload(file, figure.caption, known))
+            await self._uploads.put(await self._upload())
+
+    async def _upload(self) -> Upload:
+        figure, known = self._chance.choice(self._figures), self._chance.random() < self._known_share
+        file = figure.file if known else await asyncio.to_thread(figure.unseen)
+        return Upload(file, figure.caption, known)
 
 
 def summary(samples: Sequence[Sample], wall_s: float) -> dict[str, Any]:

@@ -120,6 +120,15 @@ async def test_figures_that_arrive_do_not_wait_for_those_before(
     assert engine.hung_up.is_set()
 
 
+async def test_an_arrival_past_the_end_is_not_waited_for(
+    redis_url: str, engine_url: str, figures: list[Figure]
+) -> None:
+    async with gateway(redis_url, engine_url, ocr_deadline_s=0.01) as service:
+        load = load_on(service, figures, bounds=Bounds(5, 0.1, 10 * PATIENT_S))
+        await load.open(1e-9)
+    assert outcomes(load) == {"ok": 1}
+
+
 async def test_refusals_are_outcomes_and_nothing_is_tried_again(
     redis_url: str, engine_url: str, engine: OpenAIEngine, figures: list[Figure]
 ) -> None:
