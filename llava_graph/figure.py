@@ -23,6 +23,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF")
+MIME_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
 """Given to Pillow by name: its other decoders, some of which start programs, are never tried."""
 
 FigureErrorCode = Literal["image_empty", "image_too_large", "image_too_small", "image_undecodable"]

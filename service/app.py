@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from starlette.exceptions import HTTPException
@@ -130,6 +132,7 @@ def create_app(
             log.info("gateway_stops")
 
     app = DescribedApp(
+        asks_for_keys=asked_for is not None,
         title="LLaVA-Graph",
         summary="Explains scientific figures: figure and caption in, streamed explanation out.",
         version=version("llava-graph"),
@@ -137,18 +140,21 @@ def create_app(
         docs_url=None,  # ours is in service/routes/docs.py
         redoc_url=None,
     )
-    app.include_router(explain_router(explainer, manifest, settings))
-    app.include_router(figures_router(opener, store, reader, settings))
-    app.include_router(chat_router(explainer, manifest, settings))
-    app.include_router(completions_router(explainer, remote, manifest, settings))
-    app.include_router(page_router(settings.examples_dir))
-    app.include_router(docs_router())
-    app.include_router(
+    routers = (
+        explain_router(explainer, manifest, settings),
+        figures_router(opener, store, reader, settings),
+        chat_router(explainer, manifest, settings),
+        completions_router(explainer, remote, manifest, settings),
+        page_router(settings.examples_dir),
+        docs_router(),
         operations_router(
             metrics.registry,
             partial(readiness, drain, engine, redis, keys, redis_deadline_s=settings.redis_deadline_s),
-        )
+        ),
     )
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(405, partial(_refuse_method, _methods_by_path(routers)))
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_fields)
     app.add_exception_handler(Exception, _unforeseen)
@@ -165,9 +171,25 @@ def create_app(
     return app
 
 
+def _methods_by_path(routers: Iterable[APIRouter]) -> dict[str, str]:
+    methods: dict[str, set[str]] = defaultdict(set)
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                methods[route.path] |= route.methods or set()
+    return {path: ", ".join(sorted(those)) for path, those in methods.items()}
+
+
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return response_of(error, request.scope)
+
+
+async def _refuse_method(methods: Mapping[str, str], request: Request, error: Exception) -> Response:
+    """Starlette names the methods of that route alone which it comes to first, of several with the same path."""
+    response = await _refuse(request, error)
+    response.headers["Allow"] = methods[request.scope["route"].path]
+    return response
 
 
 async def _refuse_fields(request: Request, error: Exception) -> Response:

@@ -114,7 +114,7 @@ ContentPart = Annotated[
 ]
 
 
-class Message(_Open):
+class ChatMessage(_Open):
     role: Literal["system", "developer", "user", "assistant"]
     content: (
         Annotated[
@@ -154,8 +154,10 @@ class ChatCompletionRequest(_Open):
     """OpenAI's own fields, and `figure`. Those that would change the answer and are not listed are refused."""
 
     model: str = Field(description="The model that is served: see /v1/models")
-    messages: list[Message] = Field(
-        description="The conversation so far, the last message the user's", examples=[_CONVERSATION]
+    messages: list[ChatMessage] = Field(
+        description="The conversation so far, the last message the user's",
+        examples=[_CONVERSATION],
+        json_schema_extra={"minItems": 1},
     )
     figure: (
         Annotated[
@@ -268,7 +270,7 @@ def _max_tokens(request: ChatCompletionRequest, manifest: ModelManifest) -> int 
     return min(given.values(), default=None)
 
 
-def _refuse_length(messages: Sequence[Message], settings: GatewaySettings) -> None:
+def _refuse_length(messages: Sequence[ChatMessage], settings: GatewaySettings) -> None:
     chars = sum(len(text) for message in messages for text in _texts(message))
     if chars > settings.max_conversation_chars:
         words = f"{chars} characters; at most {settings.max_conversation_chars} are accepted."
@@ -292,7 +294,7 @@ class _Draft:
         return "\n".join([*self.instructions, said])
 
 
-def _drafts(messages: Sequence[Message]) -> list[_Draft]:
+def _drafts(messages: Sequence[ChatMessage]) -> list[_Draft]:
     """The turns. Raises MessagesInvalid for what is no conversation that waits for an answer."""
     drafts: list[_Draft] = []
     instructions: list[str] = []  # for the turn of the user that follows them
@@ -331,11 +333,11 @@ def _invalid(index: int, words: str) -> MessagesInvalid:
     return MessagesInvalid(f"messages.{index}: {words}").at(f"messages.{index}")
 
 
-def _parts(message: Message) -> Sequence[TextPart | ImagePart]:
+def _parts(message: ChatMessage) -> Sequence[TextPart | ImagePart]:
     return message.content if isinstance(message.content, list) else ()
 
 
-def _texts(message: Message) -> list[str]:
+def _texts(message: ChatMessage) -> list[str]:
     if isinstance(message.content, str):
         return [message.content]
     return [part.text for part in _parts(message) if isinstance(part, TextPart)]

@@ -19,13 +19,22 @@ from llava_graph.context import Turn
 from llava_graph.manifest import ModelManifest
 from service.callers import caller_of
 from service.engine import MAX_SEED
-from service.errors import BodyTooLarge, BodyTypeUnsupported, ConversationTooLong, MessagesInvalid
+from service.errors import (
+    BodyMalformed,
+    BodyTooLarge,
+    BodyTypeUnsupported,
+    ConversationTooLong,
+    FieldsInvalid,
+    FiguresUnavailable,
+    FigureUnknown,
+    MessagesInvalid,
+)
 from service.events import ContextParts
 from service.explain import Ask, Explainer, OcrWish, Told
-from service.openapi import problem
+from service.openapi import answer_responses, problems
 from service.record import record_of
-from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
-from service.routes.figures import UNKNOWN, StoredId
+from service.routes.answers import ANSWER_ERRORS, SEED, TOP_P, respond
+from service.routes.figures import StoredId
 from service.settings import GatewaySettings
 
 
@@ -40,14 +49,16 @@ _CONVERSATION = [
     {"role": "user", "content": "Which run is best?"},
 ]
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    **ANSWER_RESPONSES,
-    400: problem("The body could not be read"),
-    404: UNKNOWN,
-    413: problem("Body too large"),
-    415: problem("Not application/json"),
-    422: problem("A field or the conversation cannot be used"),
-}
+_RESPONSES = answer_responses() | problems(
+    BodyMalformed,
+    BodyTypeUnsupported,
+    FieldsInvalid,
+    MessagesInvalid,
+    ConversationTooLong,
+    FigureUnknown,
+    FiguresUnavailable,
+    *ANSWER_ERRORS,
+)
 
 
 def chat_router(explainer: Explainer, manifest: ModelManifest, settings: GatewaySettings) -> APIRouter:
@@ -58,6 +69,7 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
             description="The conversation so far: the user's and the assistant's messages in turns, the first and the "
             "last the user's. Send earlier answers back as they came: then the engine need not read them again",
             examples=[_CONVERSATION],
+            json_schema_extra={"minItems": 1, "maxItems": settings.max_messages},
         )
         context: ContextParts = Field("both", description="What the model is told besides the image")
         ocr: OcrWish = Field("auto", description="Whether the model is given the text in the figure")
@@ -70,6 +82,7 @@ def chat_router(explainer: Explainer, manifest: ModelManifest, settings: Gateway
     @router.post(
         "/v1/figures/{id}/chat",
         summary="Talk about a figure",
+        operation_id="chat",
         responses=_RESPONSES,
         response_class=JSONResponse,
         dependencies=[Depends(_json)],

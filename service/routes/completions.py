@@ -17,23 +17,32 @@ from starlette.responses import JSONResponse, Response
 from llava_graph.figure import FigureError
 from llava_graph.manifest import ModelManifest
 from service.bodies import BodyRoom
-from service.errors import ConversationTooLong, FigureRefused, ModelUnknown, RequestError, fields_invalid
+from service.errors import (
+    BodyMalformed,
+    BodyTypeUnsupported,
+    CaptionTooLong,
+    ConversationTooLong,
+    FieldsInvalid,
+    FieldUnsupported,
+    FigureRefused,
+    ImageUrlFailed,
+    ImageUrlNotAllowed,
+    MessagesInvalid,
+    ModelUnknown,
+    RequestError,
+    TooManyFigures,
+    fields_invalid,
+)
 from service.explain import Explainer, Stopwatch, Subject
-from service.openai.answer import ChatCompletion, Chunks, Head, completion
+from service.openai.answer import Chunks, Head, completion
 from service.openai.request import Asked, ChatCompletionRequest, Picture, conversation_of
-from service.openapi import openai_problem, reference_to
+from service.openapi import completion_responses, openai_problems, reference
 from service.record import record_of
 from service.remote import RemoteImages
+from service.routes.answers import ANSWER_ERRORS
 from service.settings import GatewaySettings
 from service.sse import EventStream
 from service.together import together
-
-_STREAM_EXAMPLE = """data: {"id":"chatcmpl-7c9e…","object":"chat.completion.chunk","created":1790000000,"model":"…",\
-"system_fingerprint":"…","choices":[{"index":0,"delta":{"content":"The figure"},"finish_reason":null,"logprobs":null}]}
-
-data: [DONE]
-
-"""
 
 
 class Model(BaseModel):
@@ -62,6 +71,11 @@ def completions_router(
 ) -> APIRouter:
     router = APIRouter(tags=["openai"])
     room = BodyRoom(settings.completion_bodies_bytes, settings.max_completion_values)
+    of_this_model = {
+        "model": {"const": manifest.name},
+        **{name: {"maximum": manifest.max_new_tokens} for name in ("max_tokens", "max_completion_tokens")},
+    }
+    body = {**reference("schemas", ChatCompletionRequest.__name__), "properties": of_this_model}
     model = Model(
         id=manifest.name,
         created=int(time.time()),
@@ -75,26 +89,27 @@ def completions_router(
         "/v1/chat/completions",
         summary="Answer as OpenAI's chat completions do",
         response_class=JSONResponse,
-        responses={
-            200: {
-                "model": ChatCompletion,
-                "description": "The answer: one object or, with stream=true, chunks (ChatCompletionChunk), one in each "
-                "`data:` line, and `[DONE]` after the last. A stream that fails after it had begun ends with an "
-                "OpenAIProblem instead. Lines that begin with a colon are comments against silence.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE}},
-            },
-            400: openai_problem("The body could not be read, or a field, an image or the conversation cannot be used"),
-            404: openai_problem("Another model is asked for"),
-            413: openai_problem("Body or image too large"),
-            415: openai_problem("Not application/json"),
-            502: openai_problem("The model's server failed (only without stream)", retry=True),
-            503: openai_problem("The model is not being served, or too much is asked at once", retry=True),
-            504: openai_problem("The model did not answer in time (only without stream)", retry=True),
-        },
+        operation_id="complete",
+        responses=completion_responses()
+        | openai_problems(
+            BodyMalformed,
+            BodyTypeUnsupported,
+            FieldsInvalid,
+            FieldUnsupported,
+            ModelUnknown,
+            CaptionTooLong,
+            MessagesInvalid,
+            ConversationTooLong,
+            TooManyFigures,
+            ImageUrlNotAllowed,
+            ImageUrlFailed,
+            FigureRefused,
+            *ANSWER_ERRORS,
+        ),
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": reference_to(ChatCompletionRequest)}},
+                "content": {"application/json": {"schema": body}},
             }
         },
     )
@@ -133,12 +148,17 @@ def completions_router(
         except RequestError as error:
             raise error.at(picture.param) from error.__cause__
 
-    @router.get("/v1/models", summary="The models that are served")
+    @router.get("/v1/models", summary="The models that are served", operation_id="models", responses=openai_problems())
     async def models() -> ModelList:
         """One: a gateway serves one model."""
         return ModelList(data=[model])
 
-    @router.get("/v1/models/{id}", summary="A model that is served", responses={404: openai_problem("Another model")})
+    @router.get(
+        "/v1/models/{id}",
+        summary="A model that is served",
+        operation_id="model",
+        responses=openai_problems(ModelUnknown),
+    )
     async def one_model(model_id: ModelId) -> Model:
         if model_id != model.id:
             raise ModelUnknown(f"There is no model {model_id[:100]!r} here; it is {model.id!r}.").at("model")

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: FastAPI reads the bounds in these annotations, and they are not global.
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import JSONResponse, Response
@@ -10,22 +10,25 @@ from starlette.responses import JSONResponse, Response
 from llava_graph.context import DEFAULT_QUESTION, Turn
 from llava_graph.manifest import ModelManifest
 from service.engine import MAX_SEED
-from service.errors import QuestionTooLong
+from service.errors import (
+    BodyMalformed,
+    BodyTypeUnsupported,
+    CaptionTooLong,
+    FieldsInvalid,
+    FigureRefused,
+    QuestionTooLong,
+)
 from service.events import ContextParts
 from service.explain import Ask, Explainer, OcrWish, Told
-from service.openapi import problem
+from service.openapi import answer_responses, problems
 from service.record import record_of
-from service.routes.answers import ANSWER_RESPONSES, SEED, TOP_P, respond
+from service.routes.answers import ANSWER_ERRORS, SEED, TOP_P, respond
 from service.routes.uploads import Caption, Image, checked, form_limits, multipart_with_caption
 from service.settings import GatewaySettings
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    **ANSWER_RESPONSES,
-    400: problem("The body could not be read"),
-    413: problem("Body or image too large"),
-    415: problem("Not multipart/form-data"),
-    422: problem("A field or the image cannot be used"),
-}
+_RESPONSES = answer_responses() | problems(
+    BodyMalformed, BodyTypeUnsupported, FieldsInvalid, CaptionTooLong, QuestionTooLong, FigureRefused, *ANSWER_ERRORS
+)
 
 
 def explain_router(explainer: Explainer, manifest: ModelManifest, settings: GatewaySettings) -> APIRouter:
@@ -34,6 +37,7 @@ def explain_router(explainer: Explainer, manifest: ModelManifest, settings: Gate
     @router.post(
         "/v1/explain",
         summary="Explain a figure",
+        operation_id="explain",
         responses=_RESPONSES,
         response_class=JSONResponse,
         dependencies=[Depends(multipart_with_caption)],

@@ -17,11 +17,21 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from service.callers import caller_of
+from service.errors import (
+    BodyMalformed,
+    BodyTypeUnsupported,
+    CaptionTooLong,
+    FieldsInvalid,
+    FigureRefused,
+    FiguresUnavailable,
+    FigureUnknown,
+    Overloaded,
+)
 from service.events import OcrLine
 from service.figure_store import FigureAbout, FigureStore
 from service.figures import FigureOpener
 from service.ocr_client import OcrClient, Reading, ReadingState
-from service.openapi import problem
+from service.openapi import problems
 from service.record import record_of
 from service.routes.uploads import Caption, Image, checked, form_limits, multipart_with_caption
 from service.settings import GatewaySettings
@@ -55,9 +65,13 @@ class KeptFigure(BaseModel):
     ocr: FigureText
 
 
-UNKNOWN = problem("There is no such figure, or no longer")
-_OUT_OF_REACH = problem("The figures that are kept cannot be reached", retry=True)
+_KEPT_ERRORS = problems(FigureUnknown, FiguresUnavailable)
 _LOCATION = {"Location": {"description": "Where the figure is", "schema": {"type": "string"}}}
+_LINKS = {
+    operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+    for operation in ("describe", "image", "chat", "forget")
+}
+"""What one can go on to with the id."""
 
 
 def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, settings: GatewaySettings) -> APIRouter:
@@ -66,6 +80,7 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
     @router.post(
         "/v1/figures",
         summary="Keep a figure",
+        operation_id="keep",
         status_code=201,
         response_model=KeptFigure,
         responses={
@@ -73,13 +88,18 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
                 "model": KeptFigure,
                 "description": "It was kept already, and is for longer now",
                 "headers": _LOCATION,
+                "links": _LINKS,
             },
-            201: {"description": "It is kept from now on", "headers": _LOCATION},
-            400: problem("The body could not be read"),
-            413: problem("Body or image too large"),
-            415: problem("Not multipart/form-data"),
-            422: problem("A field or the image cannot be used"),
-            503: problem("Figures cannot be kept now, or too much is asked at once", retry=True),
+            201: {"description": "It is kept from now on", "headers": _LOCATION, "links": _LINKS},
+            **problems(
+                BodyMalformed,
+                BodyTypeUnsupported,
+                FieldsInvalid,
+                CaptionTooLong,
+                FigureRefused,
+                Overloaded,
+                FiguresUnavailable,
+            ),
         },
         dependencies=[Depends(multipart_with_caption)],
         form_limits=form_limits(settings),
@@ -102,7 +122,9 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
             {"Location": f"/v1/figures/{kept.stored_id}"},
         )
 
-    @router.get("/v1/figures/{id}", summary="What is known of a figure", responses={404: UNKNOWN, 503: _OUT_OF_REACH})
+    @router.get(
+        "/v1/figures/{id}", summary="What is known of a figure", operation_id="describe", responses=_KEPT_ERRORS
+    )
     async def describe(request: Request, stored_id: StoredId) -> KeptFigure:
         """Its size and caption, and its text as far as it is read. Asking counts as a use."""
         about = await store.about(stored_id, scope=caller_of(request.scope).scope)
@@ -111,14 +133,14 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
     @router.get(
         "/v1/figures/{id}/image",
         summary="The image of a figure",
+        operation_id="image",
         response_class=Response,
         responses={
             200: {
                 "description": "A PNG of the upright pixels, byte for byte what the model's server gets",
                 "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
             },
-            404: UNKNOWN,
-            503: _OUT_OF_REACH,
+            **_KEPT_ERRORS,
         },
     )
     async def image(request: Request, stored_id: StoredId) -> Response:
@@ -129,7 +151,8 @@ def figures_router(opener: FigureOpener, store: FigureStore, reader: OcrClient, 
         "/v1/figures/{id}",
         summary="Forget a figure",
         status_code=204,
-        responses={404: UNKNOWN, 503: _OUT_OF_REACH},
+        operation_id="forget",
+        responses=_KEPT_ERRORS,
     )
     async def forget(request: Request, stored_id: StoredId) -> Response:
         """Forgets image and caption. The text that was read stays cached for its time, under the hash of the pixels."""

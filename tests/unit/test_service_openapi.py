@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from service.app import create_app
+from service.errors import PROBLEM_JSON, GatewayError, OpenAIProblem, Problem
+from service.events import Explanation, Part, event_name
+from service.examples import EVENTS, examples_of
+from service.openai.answer import ChatCompletion
 from service.refusal import is_openai
 from service.settings import GatewaySettings
 from tests.fakes.gateway import MANIFEST, closed_port_url
@@ -38,32 +43,100 @@ def _references(node: object) -> Iterator[str]:
             yield from _references(child)
 
 
+def _tree(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
 def test_every_reference_leads_somewhere() -> None:
     references = set(_references(DOCUMENT))
     assert "#/components/schemas/Problem" in references
-    there = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    there = {f"#/components/{kind}/{name}" for kind, those in DOCUMENT["components"].items() for name in those}
     assert references - there == set()
 
 
-def test_events_and_their_parts_are_described() -> None:
-    parts = {"FigurePart", "OcrPart", "DeltaPart", "Answer", "ErrorPart"}
-    assert parts <= set(DOCUMENT["components"]["schemas"])
-    for operation in ("POST /v1/explain", "POST /v1/figures/{id}/chat"):
-        answer = OPERATIONS[operation]["responses"]["200"]
-        assert {"text/event-stream", "application/json"} <= set(answer["content"])
-        assert {part for part in parts if part not in answer["description"]} == set()
+def test_links_of_a_kept_figure_lead_to_calls_about_it() -> None:
+    about = {operation["operationId"] for name, operation in OPERATIONS.items() if "/figures/{id}" in name}
+    for status in ("200", "201"):
+        links = OPERATIONS["POST /v1/figures"]["responses"][status]["links"]
+        assert {link["operationId"] for link in links.values()} == about
+
+
+@pytest.mark.parametrize("operation", ["POST /v1/explain", "POST /v1/figures/{id}/chat"])
+def test_events_are_described_each_with_an_example_of_its_own_kind(operation: str) -> None:
+    answer = OPERATIONS[operation]["responses"]["200"]
+    models = {event_name(example): type(example) for example in EVENTS}
+    assert set(models.values()) == set(get_args(Part))
+    described = answer["content"]["text/event-stream"]["itemSchema"]["oneOf"]
+    assert [event["properties"]["event"]["const"] for event in described] == list(models)
+    for event in described:
+        model = models[event["properties"]["event"]["const"]]
+        assert event["properties"]["data"]["contentSchema"] == {"$ref": f"#/components/schemas/{model.__name__}"}
+        assert model.__name__ in answer["description"]
+        [example] = event["examples"]
+        model.model_validate_json(example["data"])
+    Explanation.model_validate(answer["content"]["application/json"]["example"])
+
+
+def test_streams_that_are_shown_end_as_streams_do() -> None:
+    examples = OPERATIONS["POST /v1/explain"]["responses"]["200"]["content"]["text/event-stream"]["examples"]
+    names = {name: re.findall(r"^event: (\w+)$", shown["value"], re.MULTILINE) for name, shown in examples.items()}
+    assert names == {"done": ["figure", "ocr", "delta", "delta", "done"], "error": ["figure", "ocr", "delta", "error"]}
+    examples = OPERATIONS["POST /v1/chat/completions"]["responses"]["200"]["content"]["text/event-stream"]["examples"]
+    assert examples["done"]["value"].endswith("\n\ndata: [DONE]\n\n")
+    *_, failure, _ = examples["error"]["value"].split("\n\n")
+    OpenAIProblem.model_validate_json(failure.removeprefix("data: "))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_error_has_the_shape_that_its_callers_know(operation: str) -> None:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    media_type, model = PROBLEM_JSON, Problem
     if is_openai(operation.split()[1]):
-        problem = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIProblem"}}}
+        media_type, model = "application/json", OpenAIProblem
     errors = {status: said for status, said in OPERATIONS[operation]["responses"].items() if int(status) >= 400}
-    assert errors
-    assert {status for status, said in errors.items() if said["content"] != problem} == set()
+    assert {"401", "413", "429", "500", "503"} <= set(errors)
+    for status, said in errors.items():
+        assert list(said["content"]) == [media_type]
+        schema, examples = said["content"][media_type]["schema"], said["content"][media_type]["examples"]
+        assert schema["$ref"] == f"#/components/schemas/{model.__name__}"
+        codes = schema["properties"].get("code") or schema["properties"]["error"]["properties"]["code"]
+        assert list(examples) == codes["enum"]
+        for code, example in examples.items():
+            shown = model.model_validate(example["value"]).model_dump()
+            assert shown.get("error", shown)["code"] == code
+            assert shown.get("status", int(status)) == int(status)
     for retryable in {"429", "503"} & set(errors):
         assert "Retry-After" in errors[retryable]["headers"]
+    assert "WWW-Authenticate" in errors["401"]["headers"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_response_tells_the_request_and_how_its_caller_stands(operation: str) -> None:
+    for response in OPERATIONS[operation]["responses"].values():
+        expected = {"X-Request-Id", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+        assert expected <= set(response["headers"])
+
+
+def test_every_error_has_an_example() -> None:
+    without = {kind.__name__ for kind in _tree() if not kind.__subclasses__() and not list(examples_of(kind))}
+    assert without == set()
+
+
+def test_no_two_models_have_the_same_name() -> None:
+    message = DOCUMENT["components"]["schemas"]["Message"]  # of a conversation about a kept figure
+    assert message["properties"]["role"]["enum"] == ["user", "assistant"]
+    theirs = DOCUMENT["components"]["schemas"]["ChatCompletionRequest"]["properties"]["messages"]["items"]
+    assert theirs == {"$ref": "#/components/schemas/ChatMessage"}
+
+
+def test_form_fields_are_described_as_they_can_be_sent() -> None:
+    for name in ("Body_explain", "Body_keep"):
+        form = DOCUMENT["components"]["schemas"][name]
+        assert {"image", "caption"} <= set(form["required"])
+        assert all("type" in field and field["type"] != "null" for field in form["properties"].values())
+    encoding = OPERATIONS["POST /v1/explain"]["requestBody"]["content"]["multipart/form-data"]["encoding"]
+    assert "image/webp" in encoding["image"]["contentType"]
 
 
 @pytest.mark.parametrize(
@@ -81,21 +154,21 @@ def test_every_error_has_the_shape_that_its_callers_know(operation: str) -> None
     ],
 )
 def test_operation_describes_every_status_it_answers_with(operation: str, statuses: set[str]) -> None:
-    of_middleware = {"401", "429"} | ({"411"} if operation.startswith("POST") else set())
-    assert set(OPERATIONS[operation]["responses"]) == statuses | of_middleware
+    assert set(OPERATIONS[operation]["responses"]) == statuses | {"401", "411", "413", "429", "500", "503"}
 
 
 def test_openais_calls_describe_body_answer_and_chunks() -> None:
     operation, schemas = OPERATIONS["POST /v1/chat/completions"], DOCUMENT["components"]["schemas"]
-    assert operation["requestBody"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/ChatCompletionRequest"
-    }
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert body["$ref"] == "#/components/schemas/ChatCompletionRequest"
+    assert body["properties"]["model"] == {"const": MANIFEST.name}
     request = schemas["ChatCompletionRequest"]
     assert {"model", "messages", "figure", "stream", "stop", "max_completion_tokens"} <= set(request["properties"])
     assert request["required"] == ["model", "messages"]
     answer = operation["responses"]["200"]["content"]
     assert answer["application/json"]["schema"] == {"$ref": "#/components/schemas/ChatCompletion"}
-    assert "data: [DONE]" in answer["text/event-stream"]["example"]
+    assert "ChatCompletionChunk" in str(answer["text/event-stream"]["itemSchema"])
+    ChatCompletion.model_validate(answer["application/json"]["example"])
     assert "figure" in schemas["ChatCompletionChunk"]["properties"]
 
 
