@@ -16,16 +16,21 @@ import httpx2
 import uvicorn
 from PIL import Image, ImageDraw, ImageFont
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llava_graph.manifest import ModelManifest
 from service.app import create_app
+from service.drain import Drain
 from service.remote import RemoteImages
 from service.settings import GatewaySettings
+from tests.fakes.description import Description
 
 MANIFEST = ModelManifest(
     name="fake-model", revision="1", context_template="located", context_length=1024, max_new_tokens=256
 )
+
+DESCRIPTION = Description(MANIFEST)
 
 
 def png(text: str = "", *, size: tuple[int, int] = (320, 200)) -> bytes:
@@ -96,13 +101,27 @@ async def gateway(
     *,
     manifest: ModelManifest = MANIFEST,
     remote: RemoteImages | None = None,
+    redis: Redis | None = None,
+    drain: Drain | None = None,
     **settings: object,
 ) -> AsyncIterator[Gateway]:
-    """The gateway on a free port, with short deadlines unless the settings say otherwise."""
+    """The gateway on a free port, with short deadlines unless the settings say otherwise. Every response that a test
+    gets of it must be one that the description of the interface has."""
     given: dict[str, Any] = {"redis_url": redis_url, "engine_url": engine_url, "ocr_deadline_s": 0.3, **settings}
     registry = CollectorRegistry()
-    app = _Counted(create_app(GatewaySettings(**given), manifest=manifest, registry=registry, remote=remote))
-    async with serving(app) as url, httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+    parts: dict[str, Any] = {
+        "manifest": manifest,
+        "registry": registry,
+        "remote": remote,
+        "redis": redis,
+        "drain": drain,
+    }
+    app = _Counted(create_app(GatewaySettings(**given), **parts))
+    hooks = {"response": [DESCRIPTION.check]}
+    async with (
+        serving(app) as url,
+        httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, event_hooks=hooks) as http,
+    ):
         yield Gateway(http, registry, app)
 
 
