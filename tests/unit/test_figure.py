@@ -303,7 +303,7 @@ def _samples() -> list[bytes]:
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_damaged_file_is_a_figure_or_a_figure_error_and_nothing_else(data: st.DataObject) -> None:
     file = bytearray(data.draw(st.sampled_from(_SAMPLES)))
