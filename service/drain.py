@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Draining
 from service.record import record_of
@@ -85,24 +85,18 @@ class EndInTime:
             refusal = Draining("Another process takes over, or this one comes back.")
             await refuse_and_close(refusal, scope, receive, send)
             return
-        begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
         with self._drain.under_way() as request:
             scope[_SCOPE_KEY] = request
             try:
-                await self._app(scope, receive, send_and_note)
+                await self._app(scope, receive, send)
             except asyncio.CancelledError:
                 if not request.was_cut_short():
                     raise
-                if begun:  # no stream of events, which would have said so: nothing can be said any more
-                    record_of(scope).failed(cut_short())
-                else:
+                record = record_of(scope)
+                if record.status is None:
                     await refuse(cut_short(), scope, receive, send)
+                else:  # a response has begun, and is no stream of events: nothing can be said any more
+                    record.failed(cut_short())
 
 
 def was_cut_short(scope: Scope) -> bool:

@@ -11,6 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from service.health import Readiness
 
+_METRICS_EXAMPLE = """# HELP llava_graph_gateway_in_flight Requests being answered
+# TYPE llava_graph_gateway_in_flight gauge
+llava_graph_gateway_in_flight 2.0
+"""
+
 
 def operations_router(registry: CollectorRegistry, readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:
     router = APIRouter(tags=["operations"])
@@ -32,7 +37,17 @@ def operations_router(registry: CollectorRegistry, readiness: Callable[[], Await
         state = await readiness()
         return JSONResponse(state.model_dump(), 503 if state.status in ("unavailable", "draining") else 200)
 
-    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "In Prometheus's text format",
+                "content": {"text/plain": {"schema": {"type": "string"}, "example": _METRICS_EXAMPLE}},
+            }
+        },
+    )
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -400,7 +400,7 @@ async def engine() -> AsyncIterator[tuple[OpenAIEngine, str]]:
         yield running, url
 
 
-@pytest.mark.parametrize(("operation", "status", "code"), _promised())
+@pytest.mark.parametrize(("operation", "status", "code"), list(_promised()))
 async def test_promised_code_is_answered(
     operation: str, status: int, code: str, redis_url: str, engine: tuple[OpenAIEngine, str]
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from llava_graph.jobs import Keys
+from llava_graph.jobs import JobProducer, Keys
 from tests.fakes.collector import Collector
 from tests.fakes.gateway import Gateway, closed_port_url, gateway, png, serving
 from tests.fakes.ocr_worker import figure, text_of
@@ -189,6 +189,18 @@ async def test_answers_and_the_end_do_not_wait_for_a_collector_that_is(
         await process.until_logged("gateway_stops")
         async with asyncio.timeout(15):  # the library by itself would wait for 30 s
             assert await process.process.wait() == 0
+
+
+async def test_worker_without_a_collector_reads_on_and_complains_in_its_log_alone(redis: Redis, redis_url: str) -> None:
+    producer = JobProducer(redis, Keys(), "gw")
+    opened, waiting = figure(7), {"job_id": "job-1", "wait_ms": 60_000, "traceparent": f"00-{TRACE}-{CALLER}-01"}
+    async with worker(redis_url, traces_endpoint=closed_port_url()) as reader:
+        await producer.submit(opened.id, opened.png(), **waiting)  # type: ignore[arg-type]
+        [ended] = await reader.logged("job_ended")
+        assert (ended["outcome"], ended["trace_id"]) == ("done", TRACE)
+        [complaint, *_] = await reader.logged("traces")
+        assert complaint["level"] == "warning"
+        assert await reader.end() == 0
 
 
 @pytest.mark.parametrize("module", ["service.__main__", "ocr_worker.__main__"])
