@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import httpx2
 from openai import AsyncOpenAI
 
 from llava_graph.figure import open_figure
@@ -14,8 +15,17 @@ MODEL = MANIFEST.name
 
 
 def client_of(service: Gateway, key: str = "none") -> AsyncOpenAI:
-    """Tries nothing again, so that each call is one request."""
-    return AsyncOpenAI(base_url=f"{service.http.base_url}/v1", api_key=key, max_retries=0, timeout=30)
+    """Tries nothing again, so that each call is one request; takes no answer that is not as OpenAI's types have it, and
+    no response that the description of the interface does not have."""
+    http = httpx2.AsyncClient(trust_env=False, event_hooks=service.http.event_hooks)
+    return AsyncOpenAI(
+        base_url=f"{service.http.base_url}/v1",
+        api_key=key,
+        max_retries=0,
+        timeout=30,
+        http_client=http,
+        _strict_response_validation=True,
+    )
 
 
 def image_part(image: bytes) -> dict[str, Any]:
