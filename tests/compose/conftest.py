@@ -74,21 +74,23 @@ async def running(compose: list[str], image_names: dict[str, str]) -> AsyncItera
         settings = {**image_names, "LLAVA_GRAPH_PUBLISHED_PORT": str(port), "GRAFANA_PUBLISHED_PORT": str(free_port())}
         project = f"llava-graph-test-{secrets.token_hex(3)}"
         with pip_here.build_arguments(bridge_address()) as arguments:
-            builder = Stack(compose, project, {**settings, **arguments})
-            builder.compose("build", *OURS, deadline_s=BUILD_DEADLINE_S)
+            # They are given to all commands: one that looks after images would else build other ones.
+            settings |= arguments
+            without_keys = Stack(compose, project, settings)
+            without_keys.compose("build", *OURS, deadline_s=BUILD_DEADLINE_S)
+        stack = Stack(compose, project, {**settings, "LLAVA_GRAPH_KEYS_FILE": str(keys)})
         try:
-            made = builder.compose("run", "--rm", "--no-deps", "-T", "gateway", "keys", "new", "alice")
+            made = without_keys.compose("run", "--rm", "--no-deps", "-T", "gateway", "keys", "new", "alice")
             [key] = re.findall(r"lg_[\w-]{43}", made.stderr)
             keys.write_text(made.stdout, encoding="utf-8")
             keys.chmod(0o644)
-            stack = Stack(compose, project, {**settings, "LLAVA_GRAPH_KEYS_FILE": str(keys)})
             started = now()
             stack.compose("up", "--detach", "--no-build", *services, deadline_s=600)
             for service in services:
                 await stack.until_healthy(service, since=started)
             yield Running(stack, services, port, key, started)
         finally:
-            builder.down()
+            stack.down()
 
 
 @pytest.fixture(scope="session")

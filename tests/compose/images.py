@@ -88,6 +88,7 @@ def _python_stand_in(image: str) -> str:
             ["tar", "--create", "--numeric-owner", *left_out, "--directory", folder, "."], stdout=subprocess.PIPE
         ) as archive:
             subprocess.run(["docker", "import", "-", name], stdin=archive.stdout, check=True, capture_output=True)
+        assert archive.returncode == 0, "half an archive was imported"
     return name
 
 

@@ -23,10 +23,8 @@ BUILD_DEADLINE_S = 3600
 
 def compose_command() -> list[str] | None:
     """Compose v2, else docker-compose 1.29; None where there is neither."""
-    if (
-        subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=COMMAND_DEADLINE_S).returncode
-        == 0
-    ):
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=COMMAND_DEADLINE_S)
+    if asked.returncode == 0:
         return ["docker", "compose"]
     return ["docker-compose"] if shutil.which("docker-compose") else None
 
@@ -42,7 +40,8 @@ class Stack:
     def __init__(self, compose: Sequence[str], project: str, settings: Mapping[str, str]) -> None:
         self.project = project
         self._compose = [*compose, "--project-name", project]
-        self._environment = {**os.environ, **settings}
+        # What .env says before what this shell happens to say: it is .env that is tested.
+        self._environment = {**os.environ, **settings_file(), **settings}
 
     def compose(
         self, *arguments: str, check: bool = True, deadline_s: float = COMMAND_DEADLINE_S
