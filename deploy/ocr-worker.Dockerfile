@@ -2,11 +2,10 @@
 #
 #     docker build --file deploy/ocr-worker.Dockerfile --tag llava-graph/ocr-worker:0.1.0 .
 #
-# OCR_ENGINE=paddle takes PaddleOCR on ONNX Runtime, and puts the same weights into /opt/ocr-models for it
-# (LLAVA_GRAPH_OCR_MODEL_DIR). With a PADDLEPADDLE besides, the requirement of a paddlepaddle-gpu that fits the
-# machine's CUDA (Paddle has an index of its own: PIP_EXTRA_INDEX_URL), the image is llava-graph/ocr-worker-gpu. Its
-# weights are others, which PaddleOCR downloads to /models when it first starts. Written for BuildKit and for the
-# builder before it.
+# OCR_ENGINE=paddle takes PaddleOCR on ONNX Runtime, with the same weights. With a PADDLEPADDLE besides, the requirement
+# of a paddlepaddle-gpu that fits the machine's CUDA (Paddle has an index of its own: PIP_EXTRA_INDEX_URL), the image is
+# llava-graph/ocr-worker-gpu, with Paddle's own weights, which the build downloads: no worker ever does. Written for
+# BuildKit and for the builder before it.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG OCR_ENGINE=rapid
@@ -20,7 +19,8 @@ ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 ARG PIP_TRUSTED_HOST
 ARG CA_CERTIFICATE
-ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
 RUN if [ -n "$CA_CERTIFICATE" ]; then printf '%s\n' "$CA_CERTIFICATE" >> "$PIP_CERT"; fi \
     && python3 -m venv /opt/llava-graph
 
@@ -42,9 +42,15 @@ RUN touch README.md && mkdir /opt/ocr-models \
 COPY llava_graph llava_graph
 COPY ocr_worker ocr_worker
 RUN /opt/llava-graph/bin/pip install --no-deps --force-reinstall . \
-    && if [ "$OCR_ENGINE" = paddle ]; then \
-        cd / && /opt/llava-graph/bin/python -m ocr_worker.engines.paddle_weights /opt/ocr-models; \
-    fi \
+    && cd / \
+    && case "$OCR_ENGINE${PADDLEPADDLE:+ on a GPU}" in \
+        paddle) /opt/llava-graph/bin/python -m ocr_worker.engines.paddle_weights /opt/ocr-models ;; \
+        'paddle on a GPU') PADDLE_PDX_CACHE_HOME=/opt/paddle /opt/llava-graph/bin/python -c "\
+from ocr_worker.engines.paddle_weights import DETECTOR, RECOGNISER; \
+from paddlex.inference.utils.official_models import official_models; \
+print(official_models[DETECTOR], official_models[RECOGNISER])" \
+            && mv /opt/paddle/official_models/* /opt/ocr-models/ ;; \
+    esac \
     && /opt/llava-graph/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
@@ -69,8 +75,8 @@ COPY --from=build /opt/ocr-models /opt/ocr-models
 
 ENV PATH=/opt/llava-graph/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
     LLAVA_GRAPH_OCR_ENGINE=${OCR_ENGINE} \
-    PADDLE_PDX_CACHE_HOME=/models
-RUN mkdir /models && chown 10001:10001 /models
+    LLAVA_GRAPH_OCR_MODEL_DIR=/opt/ocr-models \
+    PADDLE_PDX_CACHE_HOME=/tmp/paddlex
 WORKDIR /app
 USER 10001:10001
 EXPOSE 9101

@@ -141,7 +141,7 @@ def test_redis_is_on_a_network_with_its_clients_alone() -> None:
 
 def test_the_way_out_is_open_only_to_those_who_need_it() -> None:
     on_edge = {name for name, service in SERVICES.items() if "edge" in service["networks"]}
-    assert on_edge == PEOPLE_REACH | {"ocr-worker-gpu"}
+    assert on_edge == PEOPLE_REACH
 
 
 def test_redis_is_set_as_the_private_one_of_a_single_machine(tmp_path: Path) -> None:
@@ -222,8 +222,9 @@ def engine_drain_s() -> float:
     [
         ("engine", engine_drain_s()),
         ("gateway", GatewaySettings().drain_delay_s + GatewaySettings().shutdown_s),
-        ("ocr-worker", WorkerSettings().ocr_drain_s),
-        ("ocr-worker-gpu", WorkerSettings().ocr_drain_s),
+        # A parent drains once more what was just being started.
+        ("ocr-worker", 2 * WorkerSettings().ocr_drain_s),
+        ("ocr-worker-gpu", 2 * WorkerSettings().ocr_drain_s),
     ],
 )
 def test_there_is_time_to_finish_before_a_kill(name: str, drain_s: float) -> None:
@@ -248,6 +249,11 @@ def test_images_of_others_are_pinned() -> None:
     for name, service in SERVICES.items():
         if name not in OURS:
             assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), service["image"]
+
+
+def test_weights_for_paddle_come_from_the_rapidocr_that_rapid_reads_with() -> None:
+    [wanted] = [entry for entry in PROJECT["optional-dependencies"]["ocr"] if entry.startswith("rapidocr")]
+    assert f"--no-deps '{wanted}'" in DOCKERFILES["ocr-worker.Dockerfile"]
 
 
 def test_vllm_is_the_one_that_is_tested() -> None:
