@@ -41,7 +41,7 @@ class TraceRequests:
             method,
             PROPAGATOR.extract(Headers(scope=scope)),
             SpanKind.SERVER,
-            {"http.request.method": method, "url.scheme": scope["scheme"], "url.path": scope["path"]},
+            {"http.request.method": method, "url.scheme": scope.get("scheme", "http"), "url.path": scope["path"]},
         )
         try:
             with (
