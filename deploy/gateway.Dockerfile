@@ -27,11 +27,12 @@ ARG EXTRAS
 RUN touch README.md && /opt/llava-graph/bin/pip install --no-compile ".[service${EXTRAS:+,$EXTRAS}]"
 COPY llava_graph llava_graph
 COPY service service
-# Then without what only builds and tests need, and with bytecode for what a gateway loads: a fifth of its own size.
+# Then without what only builds and tests need and without Pillow's decoder of AVIF, which no figure may be, and with
+# bytecode for what a gateway loads: a fifth of its own size.
 RUN /opt/llava-graph/bin/pip install --no-compile --no-deps --force-reinstall . \
     && /opt/llava-graph/bin/pip uninstall --yes setuptools pip \
     && cd /opt/llava-graph/lib/python3*/site-packages \
-    && rm -rf numpy/distutils numpy/f2py \
+    && rm -rf numpy/distutils numpy/f2py PIL/_avif.* pillow.libs/libavif-* \
     && find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -r {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ach]' \) -delete \
     && cd / && /opt/llava-graph/bin/python -c 'import service.run, llava_graph.cli, llava_graph.keys'
