@@ -18,6 +18,7 @@ from llava_graph import client
 from tests.compose import images, pip_here
 from tests.compose.stack import (
     BUILD_DEADLINE_S,
+    HEALTHY,
     Stack,
     bridge_address,
     compose_command,
@@ -87,7 +88,7 @@ async def running(compose: list[str], image_names: dict[str, str]) -> AsyncItera
             started = now()
             stack.compose("up", "--detach", "--no-build", *services, deadline_s=600)
             for service in services:
-                await stack.until_healthy(service, since=started)
+                await stack.until(service, HEALTHY, since=started)
             yield Running(stack, services, port, key, started)
         finally:
             stack.down()

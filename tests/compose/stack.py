@@ -16,6 +16,9 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 
+HEALTHY = "health_status: healthy"
+DEAD = "die"
+
 COMMAND_DEADLINE_S = 120
 BUILD_DEADLINE_S = 3600
 """PyTorch has to come over the network."""
@@ -95,26 +98,20 @@ class Stack:
         )
         self.run_inside(service, "python3", "-c", program)
 
-    async def until_healthy(self, service: str, *, since: float, count: int = 1, deadline_s: float = 300) -> None:
-        """Returns when `count` of a service's containers have become healthy after the time `since`."""
-        arguments = [*self._labels(service), "--filter", "event=health_status"]
+    async def until(self, service: str, status: str, *, since: float, deadline_s: float = 300) -> None:
+        """Returns when a service's container has come to `status` after the time `since`: HEALTHY or DEAD."""
         # The engine tells of what has happened since then first, so nothing is missed before this begins to listen.
-        events = await asyncio.create_subprocess_exec(
-            *("docker", "events", "--since", f"{since:.3f}", *arguments, "--format", "{{.ID}} {{.Status}}"),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        healthy: set[bytes] = set()
+        command = ["docker", "events", "--since", f"{since:.3f}", *self._labels(service), "--format", "{{.Status}}"]
+        events = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         try:
             async with asyncio.timeout(deadline_s):
                 assert events.stdout is not None
                 async for line in events.stdout:
-                    container, _, status = line.partition(b" ")
-                    if status.split() == [b"health_status:", b"healthy"]:
-                        healthy.add(container)
-                    if len(healthy) >= count:
+                    if line.decode().strip() == status:
                         return
+            raise AssertionError("the Docker engine tells nothing any more")
         except TimeoutError:
-            raise AssertionError(f"{service} did not become healthy:\n{self.logs(service)}") from None
+            raise AssertionError(f"{service} never was {status!r}:\n{self.logs(service)}") from None
         finally:
             events.kill()
             await events.wait()

@@ -18,7 +18,7 @@ import pytest
 from llava_graph import client
 from llava_graph.client import Event, ExplainError
 from tests.compose.conftest import OURS, Running
-from tests.compose.stack import Stack, docker, now
+from tests.compose.stack import DEAD, HEALTHY, Stack, docker, now
 from tests.fakes.gateway import png
 
 pytestmark = pytest.mark.timeout(3600)
@@ -137,17 +137,18 @@ async def test_killed_ocr_worker_comes_back_and_meanwhile_figures_are_explained(
     stack.kill_main_process("ocr-worker")
     meanwhile = await explained(gateway, "Leaf area")
     assert meanwhile["done"]["text"].strip()
-    await stack.until_healthy("ocr-worker", since=killed)
+    await stack.until("ocr-worker", HEALTHY, since=killed)
     assert (await explained(gateway, "Root depth"))["ocr"]["status"] == "ok"
 
 
 async def test_killed_engine_is_told_from_a_fault_and_comes_back(stack: Stack, gateway: httpx2.AsyncClient) -> None:
     killed = now()
     stack.kill_main_process("engine")
+    await stack.until("engine", DEAD, since=killed)
     with pytest.raises(ExplainError) as refused:
         await explained(gateway, "Stem height")
     assert (refused.value.code, refused.value.retryable) == ("engine_unavailable", True)
-    await stack.until_healthy("engine", since=killed)
+    await stack.until("engine", HEALTHY, since=killed)
     assert (await explained(gateway, "Stem height"))["done"]["text"].strip()
 
 
