@@ -140,7 +140,7 @@ async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.stopping.set()
         await running
         listener.close()
 
@@ -172,6 +172,15 @@ class _Counted:
 
 
 class _QuietServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """uvicorn's own looks ten times a second whether it is to end; there are hundreds of these."""
+        await self.on_tick(0)
+        await self.stopping.wait()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Signals stay pytest's."""
