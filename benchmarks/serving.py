@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -315,15 +315,16 @@ async def run(
         run_dir = Path(folder)
         async with running_stack(model_dir, choice, "127.0.0.1", 0, run_dir, START_DEADLINE_S, lambda _: None) as stack:
             state = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-            if not together:
-                _keep_apart(state["parts"])
-            bench = Bench(stack.url, state["engine_url"], drawn, max_tokens)
-            await bench.prepare(model_dir)
-            return [result.summary() for result in await bench.measure(levels, rounds, scale, ways)]
+            with nullcontext() if together else _kept_apart(state["parts"]):
+                bench = Bench(stack.url, state["engine_url"], drawn, max_tokens)
+                await bench.prepare(model_dir)
+                return [result.summary() for result in await bench.measure(levels, rounds, scale, ways)]
 
 
-def _keep_apart(parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Gives the engine the first half of the cores, and the other parts and this process the second."""
+@contextmanager
+def _kept_apart(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Gives the engine the first half of the cores, and the other parts and this process the second; this process
+    gets all of them back in the end, for what it starts afterwards."""
     cores = sorted(os.sched_getaffinity(0))
     half = len(cores) // 2
     if half == 0:
@@ -338,6 +339,10 @@ def _keep_apart(parts: Mapping[str, Mapping[str, Any]]) -> None:
         except (ProcessLookupError, FileNotFoundError):
             continue  # it ended meanwhile
     os.sched_setaffinity(0, cores[half:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
