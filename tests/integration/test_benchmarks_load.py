@@ -24,24 +24,13 @@ from llava_graph.jobs import Keys, connect
 from llava_graph.keys import digest
 from ocr_worker import Worker
 from ocr_worker.metrics import WorkerMetrics
-from tests.fakes.gateway import Gateway, closed_port_url, gateway, png, serving
+from tests.fakes.gateway import Gateway, closed_port_url, gateway, png
 from tests.fakes.ocr_worker import Numbers
 from tests.fakes.openai_engine import OpenAIEngine, never_answers, stalls_after
 
 PATIENT_S = 100
 PATIENT = Bounds(count=12, seconds=PATIENT_S, patience_s=PATIENT_S)
 KEY = "lg_a-key-of-the-tests"
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,6 @@ ANSWER = "The figure shows growth."
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine) -> AsyncIterator[Gateway]:
     async with serving(engine, lifespan=False) as url, gateway(redis_url, url) as running:
         yield running

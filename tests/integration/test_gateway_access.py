@@ -33,11 +33,6 @@ def key_file(folder: Path, **keys: str) -> Path:
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine, tmp_path: Path) -> AsyncIterator[Gateway]:
     keys = key_file(tmp_path, alice=ALICE, bob=BOB)
     async with serving(engine, lifespan=False) as url, gateway(redis_url, url, keys_file=keys) as running:

@@ -16,7 +16,7 @@ from llava_graph.context import FigureContext, Turn, conversation, first_turn
 from llava_graph.jobs import Keys
 from llava_graph.ocr import Line
 from tests.conftest import RedisServer
-from tests.fakes.gateway import MANIFEST, Gateway, gateway, png, serving
+from tests.fakes.gateway import MANIFEST, Gateway, gateway, png
 from tests.fakes.kept import WHY, chat, keep, post_chat, problem, store_text
 from tests.fakes.openai_engine import (
     USAGE,
@@ -28,17 +28,6 @@ from tests.fakes.openai_engine import (
     speaks_on_command,
     stalls_after,
 )
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture

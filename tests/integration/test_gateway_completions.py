@@ -27,7 +27,7 @@ from llava_graph.manifest import Sampling
 from ocr_worker import Worker
 from ocr_worker.metrics import WorkerMetrics
 from tests.fakes import ocr_worker as numbers
-from tests.fakes.gateway import MANIFEST, Gateway, gateway, png, serving
+from tests.fakes.gateway import MANIFEST, Gateway, gateway, png
 from tests.fakes.kept import chat, keep, store_text
 from tests.fakes.openai_client import MODEL, answers, asks, client_of, figure_id, image_part, wish
 from tests.fakes.openai_engine import (
@@ -41,17 +41,6 @@ from tests.fakes.openai_engine import (
 )
 
 SEVERAL = dataclasses.replace(MANIFEST, max_images=3)
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture

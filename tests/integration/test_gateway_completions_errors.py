@@ -34,17 +34,6 @@ WHY = [asks()]
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
-
-
-@pytest.fixture
 async def service(redis_url: str, engine_url: str) -> AsyncIterator[Gateway]:
     small = {"max_image_bytes": 100_000, "engine_silence_s": 0.3}
     async with gateway(redis_url, engine_url, **small) as running:

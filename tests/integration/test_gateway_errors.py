@@ -24,11 +24,6 @@ from tests.fakes.openai_engine import (
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine) -> AsyncIterator[Gateway]:
     small = {"max_image_bytes": 100_000, "engine_silence_s": 0.3}
     async with serving(engine, lifespan=False) as url, gateway(redis_url, url, **small) as running:

@@ -28,11 +28,6 @@ OPENAI_FIELDS = {"model", "messages", "max_tokens", "temperature", "top_p", "see
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine) -> AsyncIterator[Gateway]:
     async with serving(engine, lifespan=False) as url, gateway(redis_url, url, keepalive_s=0.05) as running:
         yield running

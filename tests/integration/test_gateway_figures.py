@@ -15,23 +15,12 @@ from llava_graph.figure import open_figure
 from llava_graph.jobs import Job, Keys, Outcome, Reply
 from ocr_worker.engines.rapid import RapidEngine
 from tests.conftest import RedisServer
-from tests.fakes.gateway import Gateway, closed_port_url, gateway, png, serving
+from tests.fakes.gateway import Gateway, closed_port_url, gateway, png
 from tests.fakes.kept import chat, keep, post_chat, post_figure, problem, store_reply, store_text
 from tests.fakes.openai_engine import OpenAIEngine
 from tests.integration.test_gateway_ocr import PATIENT_S, working
 
 UNKNOWN_ID = "fig_" + "0" * 64
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ from tests.fakes.openai_engine import OpenAIEngine, Wire, never_answers, stalls_
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine) -> AsyncIterator[Gateway]:
     # Deadlines and keep-alives far beyond the test's: what ends here was ended by the hang-up.
     slow = {"ocr_deadline_s": 300, "keepalive_s": 300}

@@ -58,11 +58,6 @@ hostile = pytest.mark.parametrize("command", HOSTILE.values(), ids=HOSTILE)
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 async def service(redis_url: str, engine: OpenAIEngine) -> AsyncIterator[Gateway]:
     async with serving(engine, lifespan=False) as url, gateway(redis_url, url, ocr_deadline_s=30) as running:
         yield running

@@ -18,22 +18,11 @@ from service.errors import RateLimited
 from service.metrics import Metrics
 from service.rates import RateLimits, Wanted
 from tests.conftest import RedisServer
-from tests.fakes.gateway import closed_port_url, gateway, png, serving
+from tests.fakes.gateway import closed_port_url, gateway, png
 from tests.fakes.openai_engine import OpenAIEngine, speaks, speaks_on_command, stalls_after
 
 NOWHERE = "/v1/figures/fig_1"
 """A call that costs nothing but the request."""
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 def _assert_limited(response: httpx2.Response) -> None:

@@ -22,7 +22,7 @@ from ocr_worker import Worker
 from ocr_worker.engines.rapid import RapidEngine
 from ocr_worker.metrics import WorkerMetrics
 from tests.conftest import RedisServer
-from tests.fakes.gateway import Gateway, closed_port_url, gateway, png, serving
+from tests.fakes.gateway import Gateway, closed_port_url, gateway, png
 from tests.fakes.openai_engine import OpenAIEngine, never_answers, speaks
 
 PATIENT_S = 100
@@ -31,17 +31,6 @@ PATIENT_S = 100
 @pytest.fixture(scope="module")
 def rapid() -> RapidEngine:
     return RapidEngine(threads=1)
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @asynccontextmanager

@@ -15,22 +15,11 @@ from llava_graph.context import DEFAULT_QUESTION
 from llava_graph.figure import open_figure
 from llava_graph.jobs import Outcome, Reply
 from llava_graph.ocr import Line
-from tests.fakes.gateway import MANIFEST, Gateway, gateway, png, serving
+from tests.fakes.gateway import MANIFEST, Gateway, gateway, png
 from tests.fakes.kept import chat, keep, store_reply, store_text
 from tests.fakes.openai_engine import OpenAIEngine, speaks
 
 NO_LINES = hashlib.sha256(b"[]").hexdigest()
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture

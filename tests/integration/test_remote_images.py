@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from service.errors import GatewayError
 from service.metrics import Metrics
 from service.remote import MAX_REDIRECTS, RemoteImages, is_public
-from tests.fakes.gateway import MANIFEST, gateway, png, serving
+from tests.fakes.gateway import MANIFEST, gateway, png
 from tests.fakes.image_host import LOOPBACK, ImageHost, breaks_off_after, image_host, redirects, sends, stalls, trickles
 from tests.fakes.openai_client import MODEL, asks, client_of, figure_id, image_part
 from tests.fakes.openai_engine import OpenAIEngine
@@ -363,17 +363,6 @@ async def test_outcomes_are_counted(host: ImageHost) -> None:
 
 
 # In a chat completion
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 def _by_url(*urls: str) -> dict[str, Any]:

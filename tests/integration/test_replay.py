@@ -17,22 +17,11 @@ from redis.asyncio import Redis
 from llava_graph.figure import open_figure
 from llava_graph.jobs import Keys, Outcome, Reply
 from llava_graph.ocr import Line
-from tests.fakes.gateway import Gateway, gateway, png, serving
+from tests.fakes.gateway import Gateway, gateway, png
 from tests.fakes.kept import chat, keep, store_text
 from tests.fakes.openai_engine import OpenAIEngine, speaks
 
 IMAGE = png(size=(200, 100))
-
-
-@pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
-async def engine_url(engine: OpenAIEngine) -> AsyncIterator[str]:
-    async with serving(engine, lifespan=False) as url:
-        yield url
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ CAPTION, QUESTION, ANSWER = "A caption of mine.", "A question of mine?", "An ans
 
 
 @pytest.fixture
-def engine() -> OpenAIEngine:
-    return OpenAIEngine()
-
-
-@pytest.fixture
 def collector() -> Collector:
     return Collector()
 
