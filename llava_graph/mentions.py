@@ -1,4 +1,4 @@
-"""Words, numbers and signs of answers and figures, cut in the same way everywhere, so that they can be compared.
+"""Tokenises answers and texts of figures into words, numbers and signs, everywhere in the same way, for comparison.
 
 Grounding (what of an answer stands in the figure) and the support check (what of it stands nowhere) both speak in these
 tokens. Texts are untrusted: nothing here raises, and the time is linear in their length.

@@ -1,4 +1,4 @@
-"""The support check: which numbers and names of an answer are printed nowhere, neither in the figure nor its caption.
+"""The support check: finds numbers and names of an answer that are printed neither in the figure nor in its caption.
 
     unsupported("ResNet reaches 93.1 at 40 epochs.", ["ResNet", "40", "Accuracy by epoch"])
     -> [Unsupported(15, 19, "number")]
@@ -77,7 +77,7 @@ def unsupported(answer: str, sources: Iterable[str]) -> list[Unsupported]:
     any case, also without a plural's or a genitive's s; numbers by value. Small numbers that count ("3 curves") or
     refer ("Figure 2") are no numbers of the figure. At most MAX_MARKS are returned.
     """
-    numbers, words = _told(sources)
+    numbers, words = told(sources)
     tokens = tokens_of(answer)
     marks: list[Unsupported] = []
     for first, last, kind in _merged(answer, tokens, _missing(answer, tokens, numbers, words)):
@@ -87,8 +87,8 @@ def unsupported(answer: str, sources: Iterable[str]) -> list[Unsupported]:
     return marks
 
 
-def _told(sources: Iterable[str]) -> tuple[set[float], set[str]]:
-    """All numbers and words of the sources."""
+def told(sources: Iterable[str]) -> tuple[set[float], set[str]]:
+    """All numbers, and all words in lower case, that are printed in the sources."""
     numbers: set[float] = set()
     words: set[str] = set()
     for text in sources:
@@ -122,7 +122,7 @@ def _missing(answer: str, tokens: list[Token], numbers: set[float], words: set[s
     found: list[tuple[int, Kind]] = []
     for index, token in enumerate(tokens):
         if isinstance(token.key, float):
-            if token.key not in numbers and not _counts_or_refers(tokens, index):
+            if token.key not in numbers and not counts_or_refers(tokens, index):
                 found.append((index, "number"))
         elif token.is_word and not _is_told(token.key, words):
             spelled = answer[token.start : token.end]
@@ -175,7 +175,7 @@ def _begins_a_sentence(answer: str, start: int) -> bool:
     return _BEGINNING.search(before) is not None
 
 
-def _counts_or_refers(tokens: list[Token], index: int) -> bool:
+def counts_or_refers(tokens: list[Token], index: int) -> bool:
     """Whether a number counts what can be seen, refers to a figure or panel, or numbers an item of a list."""
     key = tokens[index].key
     if not isinstance(key, float) or not key.is_integer() or not 0 <= key <= _LARGEST_COUNT:

@@ -1,4 +1,4 @@
-"""Traces: where the time of a request went, over all processes that had a part in it. Off unless there is an endpoint.
+"""OpenTelemetry tracing over gateway, OCR worker and engine. Off unless an endpoint is set.
 
     traces = Traces(settings.traces_endpoint, "llava-graph-gateway")     off when the endpoint is None
     with traces.tracer.start_as_current_span("decode", …):               OpenTelemetry's own interface, on or off
@@ -7,7 +7,7 @@
 Spans are OpenTelemetry's, and go to a collector as OTLP over HTTP. Its interface, which by itself does nothing, is
 always installed; what records and sends comes with the extra `telemetry`, and is imported only when it is wanted.
 
-Nobody waits for the sending: a span that has ended goes into a bounded queue, a thread sends what is in it, and what
+No request waits for the export: a span that has ended goes into a bounded queue, a thread sends what is in it, and what
 does not fit or cannot be delivered is dropped. A span holds names, ids and numbers, never a caption, a question, a text
 or an answer, nor the words of an exception, which may hold them.
 """
@@ -88,7 +88,7 @@ def require_extra(endpoint: str | None) -> None:
 
 
 @contextmanager
-def working(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Iterator[Span]:
+def in_span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Iterator[Span]:
     """A span around the block, a child of the current one and not current itself: a generator may be left and entered
     within it. What is raised is noted by its stable code, or else by its kind."""
     span = tracer.start_span(name, kind=kind, attributes=attributes)

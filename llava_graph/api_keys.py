@@ -1,10 +1,11 @@
-"""API keys: how one is made, and what is kept of it. And `llava-graph keys`, which makes them.
+"""API keys: makes them (`llava-graph keys`), and defines what the key file holds of one.
 
-A key is 256 random bits. What a gateway stores is the key's SHA-256. A slow hash with a salt, as passwords need, would
-protect nothing here: it makes guessing dear where a guess has a chance, and at 256 bits none has, nor would tables
-made in advance. It would only make each request dear.
+A key is 256 random bits. A gateway stores the key's SHA-256. A slow salted hash, as passwords need, would protect
+nothing here: it makes guessing expensive where a guess has a chance, and at 256 bits none has, nor would precomputed
+tables. It would only make each request expensive.
 
-This module knows how a key file spells a key, not what a gateway does with the file (service/access.py).
+This module knows how a key file spells a key, not what a gateway does with the file
+(service/middleware/authentication.py).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a key's name may be. It stands in log lines, in keys of Redis, and unquoted in TOML."""
 
 _PREFIX = "lg_"
-"""Says to people, and to programs that look for leaked secrets, what they have found."""
+"""Marks a text as a key of LLaVA-Graph, for people and for secret scanners."""
 
 
 def new_key() -> str:
-    """A key that nobody has: letters, digits, `-` and `_`."""
+    """A new random key: letters, digits, `-` and `_`."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 

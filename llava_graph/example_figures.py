@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class ExamplesError(Exception):
-    """The folder's captions.toml is missing or wrong; the words are for the operator."""
+    """The folder's captions.toml is missing or wrong; the message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

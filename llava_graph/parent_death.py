@@ -1,8 +1,8 @@
-"""The first thing every supervised child runs: tie its life to the supervisor's, then become the real program.
+"""Runs a program that the kernel kills when its parent dies: sets the parent-death signal, then calls execvp.
 
-    python -I leash.py SUPERVISOR_PID PROGRAM [ARGUMENT...]
+    python -I parent_death.py PARENT_PID PROGRAM [ARGUMENT...]
 
-Linux kills the process when the supervisor dies, however that dies (`kill -9` included), so that no Redis or engine
+Linux kills the process when the parent dies, however that happens (`kill -9` included), so that no Redis or engine
 is left behind holding memory and ports. `execvp` keeps the process id, so the supervisor sees the program itself.
 
 That reaches the program alone, and vLLM's weights and caches are held by processes that it starts. So a sentinel stays
@@ -13,18 +13,25 @@ On other systems there is no such call: there a supervisor that is killed with S
 Knows nothing of the rest of the package, and must not: it runs before every child and imports only what it needs.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def tied_to_this_process(argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` and is killed with the process that calls this."""
+    return [sys.executable, "-I", __file__, str(os.getpid()), *argv]
 
 
 def main(arguments: list[str]) -> None:
     supervisor_pid, program = int(arguments[0]), arguments[1:]
     if sys.platform == "linux":
-        # SIGKILL, not SIGTERM: once the supervisor is gone nobody is left to insist.
+        # SIGKILL, not SIGTERM: without the supervisor, no process could send SIGKILL after an ignored SIGTERM.
         signal_when_parent_dies(signal.SIGKILL)
         if os.getppid() != supervisor_pid:  # it died before the call above: no signal will come
             sys.exit("the supervisor is gone")
@@ -42,8 +49,10 @@ def leave_sentinel() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         return
     signal_when_parent_dies(signal.SIGUSR1)
-    for stream in (0, 1, 2):  # who waits for the end of the program's output must not wait for this process
-        os.close(stream)
+    # Who waits for the end of the program's output, or of a socket that it was given, must not wait for this process.
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib is not imported: see above
+        with contextlib.suppress(OSError):  # the one that listed them is closed by now
+            os.close(int(descriptor))
     if os.getppid() == program_pid:
         signal.sigwait({signal.SIGUSR1})
     os.killpg(0, signal.SIGKILL)
