@@ -1,4 +1,4 @@
-"""The OCR worker: takes figures from the queue, reads their text, answers. It knows no HTTP and no language model."""
+"""The OCR worker: reads text and chart data of queued figures. It knows no HTTP and no language model."""
 
 from ocr_worker.consumer import Worker, WorkerOptions
 

@@ -5,7 +5,7 @@
 Settings come from the environment, as the parent left it. Standard output belongs to the parent, one word a line:
 
     ready            the models are loaded, and Redis knows of this worker
-    worn REASON      this process should be replaced; it works on until SIGTERM
+    worn REASON      this process is due for recycling; it works on until SIGTERM
 
 Whatever libraries print goes to standard error, where the log goes. SIGTERM and SIGINT finish the jobs in hand, then
 end with status 0. A process whose engine hangs ends with status 70 at once; its jobs are pending in Redis.
@@ -22,6 +22,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -29,11 +30,14 @@ from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
 
 from llava_graph.jobs import Keys, connect
+from llava_graph.log_stream import LogStream
+from llava_graph.metrics_folder import write_to_folder
 from llava_graph.tracing import Traces
+from ocr_worker.charts.process import KILL_REMOTE_AFTER, ChartProcess
 from ocr_worker.consumer import Worker
 from ocr_worker.engines import OcrEngine
 from ocr_worker.errors import OcrEngineStuckError
-from ocr_worker.metrics import WorkerMetrics, write_to_folder
+from ocr_worker.metrics import WorkerMetrics
 from ocr_worker.settings import WorkerSettings
 
 EXIT_STUCK = 70
@@ -45,7 +49,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a process stands: the pool that its parent keeps, its own name in Redis, its seat for the metrics."""
+    """A process's identity: the pool of its parent, its consumer name in Redis, its seat for the metrics."""
 
     pool: str
     consumer: str
@@ -75,6 +79,33 @@ def load_engine(settings: WorkerSettings) -> OcrEngine:
             return PaddleEngine(device=settings.ocr_device, threads=settings.threads, model_dir=settings.ocr_model_dir)
 
 
+def load_charts(settings: WorkerSettings, engine: OcrEngine) -> ChartProcess | None:
+    """The chart reader that the settings name, if any."""
+    if not settings.charts:
+        return None
+    if settings.chart_endpoint is not None and settings.chart_model is not None:
+        from ocr_worker.charts.remote import RemoteChartReader
+
+        remote = RemoteChartReader(
+            settings.chart_endpoint,
+            settings.chart_model,
+            settings.chart_api_key,
+            timeout_s=settings.chart_endpoint_timeout_s,
+        )
+        charts = ChartProcess(
+            remote.revision,
+            deadline_s=settings.chart_endpoint_timeout_s,
+            kill_after=KILL_REMOTE_AFTER,
+            read=remote.read_in_process,
+        )
+    else:
+        from ocr_worker.charts.reader import REVISION
+
+        charts = ChartProcess(REVISION, deadline_s=settings.chart_deadline_s, read_crops=engine.read_crops)
+    charts.start()
+    return charts
+
+
 def main(load: LoadEngine = load_engine) -> None:
     """Runs a child of the parent; `load` gives it another engine than the settings name."""
     place = Place.from_arguments(sys.argv[1:])
@@ -100,6 +131,7 @@ async def serve(
     engine = load(settings)
     redis = connect(settings.redis_url)
     traces = Traces(settings.traces_endpoint, "llava-graph-ocr-worker")
+    charts = load_charts(settings, engine)
     worker = Worker(
         redis,
         engine,
@@ -111,8 +143,9 @@ async def serve(
         options=settings.options,
         pool=place.pool,
         processes=settings.ocr_processes,
-        on_worn=(lambda reason: say(f"worn {reason}")) if say else None,
+        on_recycling_due=(lambda reason: say(f"worn {reason}")) if say else None,
         tracer=traces.tracer,
+        charts=charts,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +163,8 @@ async def serve(
     finally:
         if announcing:
             announcing.cancel()
+        if charts:
+            charts.close()
         await redis.aclose()
         await asyncio.to_thread(traces.close)
     log.info("stopped", consumer=place.consumer)
@@ -139,7 +174,7 @@ async def serve(
 def make_log(level: str) -> FilteringBoundLogger:
     """One JSON object a line, on standard error."""
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(sys.stderr),  # writes a line at once: parent and children share the stream
+        structlog.WriteLogger(cast("TextIO", LogStream(sys.stderr))),  # a line at once: parent and children share it
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

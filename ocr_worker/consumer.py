@@ -1,4 +1,4 @@
-"""The worker itself: takes jobs, reads their figures in batches, settles them, until it is told to stop.
+"""The consumer loop of a worker: takes jobs, reads their figures in batches, settles them, until told to stop.
 
 One loop takes and settles; a second one says that the worker lives and renews the leases of the jobs in hand, which is
 why reading runs in a thread beside the event loop. What happens when something fails:
@@ -8,8 +8,8 @@ why reading runs in a thread beside the event loop. What happens when something 
     this process dies         its leases run out, and others take its jobs over, one at a time: one of them may be what
                               killed it, and must not take the others with it a second time
     a job was handed out      more than `max_deliveries` times: answered `failed`, with a dead letter, unread
-    this process is worn      it says so (`on_worn`) and works on until it is stopped
-    nobody waits any more     answered `expired`, unread
+    recycling is due          it says so (`on_recycling_due`) and works on until it is stopped
+    its deadline has passed   answered `expired`, unread
     the engine hangs          `OcrEngineStuckError` ends `run`; the process must end, for its thread cannot be stopped
 
 The worker knows neither the OCR library behind `OcrEngine` nor who asks.
@@ -26,7 +26,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
@@ -34,20 +34,22 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
 
+from llava_graph.chart import Chart, scaled
 from llava_graph.figure import FigureError, FigureLimits, open_figure
-from llava_graph.jobs import JOB_GRACE_MS, Keys, Outcome, Reply, WireError, WorkerRecord, now_ms
+from llava_graph.jobs import JOB_GRACE_MS, Job, Keys, Outcome, Reply, WireError, WorkerRecord, now_ms
 from llava_graph.ocr import Line
 from llava_graph.tracing import NO_TRACES, PROPAGATOR, trace_id
 from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
+from ocr_worker.hang import HangWatch
 from ocr_worker.inbox import Delivery, Inbox, Load, Queue, Unreadable
 from ocr_worker.metrics import WorkerMetrics
-from ocr_worker.wear import Wear, WearReason, resident_bytes
+from ocr_worker.recycling import RecyclingPolicy, RecyclingReason, resident_bytes
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# The gateway has checked the figure against its own limits, which are its operator's choice. This is a second fence.
+# The gateway has checked the figure against its own limits, which are its operator's choice. This is a second check.
 _LIMITS = FigureLimits(max_bytes=512 * 1024 * 1024, max_pixels=200_000_000, min_side=1)
 
 _FIRST_PAUSE_S = 0.1
@@ -61,10 +63,12 @@ class WorkerOptions:
     batch_size: int = 4
     batch_wait_s: float = 0.0
     job_timeout_s: float = 30.0
+    threads: int = 1
     lease_s: float = 10.0
     max_deliveries: int = 3
     result_ttl_s: float = 86_400.0
     failure_ttl_s: float = 300.0
+    text_cache_bytes: int = 48 * 1024 * 1024
     recycle_jobs: int = 0
     recycle_mib: int = 0
     block_s: float = 1.0
@@ -83,8 +87,19 @@ class WorkerOptions:
 
     @property
     def progress_s(self) -> float:
-        """The longest that the working loop may be at one thing. A worker that took longer is stuck."""
-        return self.job_timeout_s + self.block_s + _LONGEST_PAUSE_S + self.lease_s
+        """The longest that one step of the working loop may take. A worker that took longer is stuck."""
+        return self.job_timeout_s * self.batch_size + self.block_s + _LONGEST_PAUSE_S + self.lease_s
+
+
+class ChartReader(Protocol):
+    """Reads the data of a figure; `ocr_worker.charts.process.ChartProcess` is one."""
+
+    @property
+    def revision(self) -> str:
+        """Names the reader: whatever changes what it reads changes it, and it is part of the cache's keys."""
+
+    def read(self, image: Pixels, lines: Sequence[Line]) -> Chart:
+        """What was read, or why nothing was. Never raises, and bounds its own time."""
 
 
 class Worker:
@@ -106,13 +121,17 @@ class Worker:
         options: WorkerOptions = WorkerOptions(),
         pool: str = "",
         processes: int = 1,
-        on_worn: Callable[[WearReason], None] | None = None,
+        on_recycling_due: Callable[[RecyclingReason], None] | None = None,
         tracer: Tracer = NO_TRACES,
+        charts: ChartReader | None = None,
     ) -> None:
         """`consumer` must be new for each process: it names what Redis holds for this worker. `pool` and `processes`
-        are as in `WorkerRecord`. `on_worn` is called once, in the event loop, when the process should be replaced.
+        are as in `WorkerRecord`. `on_recycling_due` is called once, in the event loop, when it should be replaced.
+        `charts` reads the data of a figure once its text is there; None reads none.
         """
         self._engine = engine
+        self._charts = charts
+        self._revision = engine.revision if charts is None else f"{engine.revision}+{charts.revision}"
         self._options = options
         self._metrics = metrics
         self._log = log.bind(consumer=consumer)
@@ -120,7 +139,7 @@ class Worker:
         self._taken_at_ns = 0
         self._record = WorkerRecord(
             consumer,
-            engine.revision,
+            self._revision,
             host,
             now_ms(),
             pool=pool,
@@ -134,25 +153,27 @@ class Worker:
             lease_ms=round(options.lease_s * 1000),
             result_ttl_ms=round(options.result_ttl_s * 1000),
             failure_ttl_ms=round(options.failure_ttl_s * 1000),
+            max_text_bytes=options.text_cache_bytes,
+            jobs_at_a_turn=options.batch_size,
         )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ocr")
         self._in_hand: list[bytes] = []
         self._ended_jobs = 0
-        self._wear = Wear(jobs=options.recycle_jobs, mib=options.recycle_mib)
-        self._on_worn = on_worn
+        self._wear = RecyclingPolicy(jobs=options.recycle_jobs, mib=options.recycle_mib)
+        self._on_worn = on_recycling_due
         self._progress_at_ms = now_ms()
         self._patient = True
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._announced = asyncio.Event()
-        metrics.engine.labels(engine.revision).set(1)
+        metrics.engine.labels(self._revision).set(1)
 
     def stop(self) -> None:
         """Asks `run` to finish the jobs in hand and return. For the event loop's thread; may be called twice."""
         self._stopping.set()
 
     async def wait_until_announced(self) -> None:
-        """Returns once this worker has said in Redis that it lives."""
+        """Returns once this worker is announced in Redis."""
         await self._announced.wait()
 
     async def run(self, *, burst: bool = False) -> None:
@@ -216,7 +237,7 @@ class Worker:
                     self._log.info("taken_over", jobs=len(over))
                     await self._handle(over)
                     continue
-                await self._inbox.bury()
+                await self._inbox.dead_letter_undeliverable()
                 next_sweep = time.monotonic() + self._options.sweep_s
             new = await self._take_batch(burst=burst)
             if new:
@@ -234,7 +255,7 @@ class Worker:
         queue = await self._inbox.queue()
         if share := min(queue.fair_share(), most - 1):
             taken += await self._inbox.take(share, block_ms=None)
-        # Nobody else has work: whoever asks is alone, and waiting for company would only cost him time.
+        # No other job waits: waiting to fill the batch would only delay the one caller.
         alone = queue.depth <= len(taken)
         give_up_at = time.monotonic() + (0 if alone or burst else self._options.batch_wait_s)
         while len(taken) < most and (left_s := give_up_at - time.monotonic()) > 0:
@@ -242,7 +263,7 @@ class Worker:
         return taken
 
     async def _handle(self, taken: Sequence[Delivery | Unreadable]) -> None:
-        """Sees every entry to its end. From here on Redis may go away and come back without a job being lost."""
+        """Settles every entry. From here on Redis may be unreachable for a time without a job being lost."""
         deliveries = [entry for entry in taken if isinstance(entry, Delivery)]
         self._in_hand = [delivery.entry_id for delivery in deliveries]
         self._taken_at_ns = time.time_ns()
@@ -257,11 +278,11 @@ class Worker:
                 await self._handle_jobs(deliveries)
         finally:
             self._in_hand = []
-            self._look_at_wear()
+            self._look_at_recycling()
 
     async def _handle_jobs(self, deliveries: Sequence[Delivery]) -> None:
         jobs = [delivery.job for delivery in deliveries]
-        loads = await self._insist(self._inbox.load, jobs, self._engine.revision)
+        loads = await self._insist(self._inbox.load, jobs, self._revision)
         to_read: list[tuple[Delivery, Pixels]] = []
         for delivery, load in zip(deliveries, loads, strict=True):
             self._metrics.wait.observe(max(load.now_ms - delivery.job.enqueued_at_ms, 0) / 1000)
@@ -270,7 +291,7 @@ class Worker:
                 await self._settle(delivery, ended)
                 continue
             try:
-                pixels = await self._in_thread(_pixels, delivery.job.figure_id, load.image or b"")
+                pixels = await self._in_thread(_pixels, delivery.job, load.image or b"")
             except FigureError as error:
                 await self._settle(delivery, _failed(delivery, f"image: {error.message}"))
             else:
@@ -279,7 +300,7 @@ class Worker:
             await self._read(to_read)
 
     def _ended_unread(self, delivery: Delivery, load: Load) -> _End | None:
-        """How a job ends that need not or must not be read; None for one that is to be read."""
+        """The outcome of a job that need not or must not be read; None for one that is to be read."""
         figure_id = delivery.job.figure_id
         known = _known(load)
         if known is not None:
@@ -296,7 +317,8 @@ class Worker:
         """Reads and settles a batch; when it fails, each figure by itself, so that one costs the others only time."""
         started = time.perf_counter()
         try:
-            found = await self._in_thread(self._engine.read, [pixels for _, pixels in batch])
+            images = [pixels for _, pixels in batch]
+            found = await self._in_thread(self._engine.read, images, figures=len(images))
         except OcrEngineError as error:
             if len(batch) > 1:
                 self._log.warning("batch_failed", figures=len(batch), error=str(error))
@@ -308,15 +330,24 @@ class Worker:
         run_s = time.perf_counter() - started
         self._metrics.run.observe(run_s)
         self._metrics.batch.observe(len(batch))
-        for (delivery, _), lines in zip(batch, found, strict=True):
+        for (delivery, pixels), lines in zip(batch, found, strict=True):
             self._metrics.lines.inc(len(lines))
-            await self._settle(delivery, _End(self._reply(delivery, lines, run_s), "done"))
+            reply = Reply(delivery.job.figure_id, Outcome.DONE, tuple(lines), self._revision, run_s * 1000)
+            reply = await self._with_data(reply, pixels)
+            await self._settle(delivery, _End(_in_pixels_of_the_figure(reply, delivery.job, pixels), "done"))
 
-    def _reply(self, delivery: Delivery, lines: Sequence[Line], run_s: float) -> Reply:
-        return Reply(delivery.job.figure_id, Outcome.DONE, tuple(lines), self._engine.revision, run_s * 1000)
+    async def _with_data(self, reply: Reply, pixels: Pixels) -> Reply:
+        """The reply with the data of the figure, where this worker reads any."""
+        if self._charts is None:
+            return reply
+        started = time.perf_counter()
+        chart = await self._in_thread(self._charts.read, pixels, reply.lines)
+        run_s = time.perf_counter() - started
+        self._metrics.observe_chart(chart, run_s)
+        return replace(reply, chart=chart, chart_ms=run_s * 1000)
 
     async def _settle(self, delivery: Delivery, end: _End) -> None:
-        settled = await self._insist(self._inbox.settle, delivery, end.reply, self._engine.revision, end.dead)
+        settled = await self._insist(self._inbox.settle, delivery, end.reply, self._revision, end.dead)
         self._in_hand.remove(delivery.entry_id)
         self._ended_jobs += 1
         self._metrics.jobs.labels(end.label).inc()
@@ -369,15 +400,19 @@ class Worker:
         span.end()
         return {"trace_id": trace_id(span)} if span.get_span_context().is_valid else {}
 
-    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs in the worker's one thread. Raises OcrEngineStuckError when the job timeout passes."""
-        call = functools.partial(function, *args, **kwargs)
+    async def _in_thread(self, function: Callable[..., T], *args: object, figures: int = 1) -> T:
+        """Runs in the worker's one thread. Raises OcrEngineStuckError when it has hung (ocr_worker/hang.py); the job
+        timeout of so many figures is what it may take."""
+        call = asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(function, *args))
+        watch = HangWatch(self._options.job_timeout_s * figures, self._options.threads)
         try:
-            async with asyncio.timeout(self._options.job_timeout_s):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-        except TimeoutError as error:
-            raise OcrEngineStuckError(f"no answer within {self._options.job_timeout_s} s") from error
+            while not (await asyncio.wait({call}, timeout=watch.timeout_s))[0]:
+                if watch.has_hung():
+                    raise OcrEngineStuckError(f"no answer within {watch.timeout_s} s")
+                self._note_progress()
+            return call.result()
         finally:
+            call.cancel()
             self._note_progress()
 
     async def _insist(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -411,7 +446,7 @@ class Worker:
     def _note_progress(self) -> None:
         self._progress_at_ms = now_ms()
 
-    def _look_at_wear(self) -> None:
+    def _look_at_recycling(self) -> None:
         resident = resident_bytes()
         self._metrics.resident.set(resident)
         reason = self._wear.reason(jobs=self._ended_jobs, resident=resident)
@@ -421,7 +456,7 @@ class Worker:
             self._on_worn = None
 
     async def _live(self) -> None:
-        """Says that this worker lives and renews the leases of the jobs in hand, until the working loop has ended."""
+        """Announces this worker and renews the leases of the jobs in hand, until the working loop has ended."""
         while not self._ended.is_set():
             try:
                 if not self._announced.is_set():
@@ -437,7 +472,7 @@ class Worker:
             await _wait(self._ended, self._options.renew_s)
 
     def _show(self, queue: Queue) -> None:
-        self._metrics.depth.set(queue.depth)
+        self._metrics.depth.set(queue.depth + queue.waiting)
         self._metrics.oldest_age.set(queue.oldest_age_s)
         self._metrics.resident.set(resident_bytes())
 
@@ -470,13 +505,29 @@ def _known(load: Load) -> Reply | None:
         return None
     try:
         return Reply.from_json(load.known)
-    except WireError:  # then the figure is read again, which overwrites what nobody can read
+    except WireError:  # then the figure is read again, which overwrites the unreadable entry
         return None
 
 
-def _pixels(figure_id: str, png: bytes) -> Pixels:
-    """Decodes a job's image. Raises FigureError, also when it is not the figure that the job names."""
+def _pixels(job: Job, png: bytes) -> Pixels:
+    """Decodes a job's image. Raises FigureError, also when it is not the figure that the job names, as far as that can
+    be told: one that was scaled down for the queue has other pixels."""
     figure = open_figure(png, _LIMITS)
-    if figure.id != figure_id:
+    scaled = figure.width < job.width and figure.height < job.height
+    if figure.id != job.figure_id and not scaled:
         raise FigureError("image_undecodable", f"Its pixels are those of figure {figure.id}.")
     return np.asarray(figure.image)
+
+
+def _in_pixels_of_the_figure(reply: Reply, job: Job, pixels: Pixels) -> Reply:
+    """The reply with all positions as in the upright figure, which `pixels` [H, W, 3] may show smaller."""
+    height, width = pixels.shape[:2]
+    if (width, height) == (job.width, job.height) or not job.width:
+        return reply
+    across, down = job.width / width, job.height / height
+    lines = tuple(
+        Line(line.text, (x0 * across, y0 * down, x1 * across, y1 * down), line.confidence)
+        for line in reply.lines
+        for x0, y0, x1, y1 in [line.box]
+    )
+    return replace(reply, lines=lines, chart=None if reply.chart is None else scaled(reply.chart, across, down))

@@ -1,4 +1,4 @@
-"""What can go wrong in the worker, beyond Redis itself (`redis.exceptions.RedisError`).
+"""Errors of the OCR worker, besides Redis's own (`redis.exceptions.RedisError`).
 
 OcrWorkerError
   ├─ OcrEngineError       the engine refused or failed on an image: the job is answered `failed`, the worker goes on
@@ -18,7 +18,7 @@ class OcrEngineError(OcrWorkerError):
 
 
 class OcrEngineStuckError(OcrWorkerError):
-    """An engine has been at one batch for longer than the job timeout."""
+    """An engine has worked on one batch for longer than the job timeout."""
 
 
 class WorkerProcessError(OcrWorkerError):

@@ -1,4 +1,4 @@
-"""The health of this host's OCR worker, as Redis knows it: what `--check` tells a container's health check."""
+"""Health check (`llava-graph ocr-worker --check`): reads from Redis which of this host's worker processes work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Health:
 
     working: Sequence[WorkerRecord]
     stuck: Sequence[WorkerRecord]
-    """They live, but have been at one thing for longer than anything may take."""
+    """Alive, but in one step for longer than any step may take."""
     wanted: int
     """How many there are to be, by what their parents say."""
 

@@ -1,12 +1,12 @@
-"""The worker's side of the queue in Redis: taking jobs, keeping them, ending them.
+"""The worker's side of the job queue in Redis: claims jobs, renews their leases, settles them.
 
 The gateway's side, the keys and the wire format are in `llava_graph.jobs`. A worker holds a job by a lease: the entry's
 idle time in the consumer group, which `renew` sets back while the worker lives. A job whose lease has run out belongs
-to whoever claims it first, so a dead worker's jobs wait for one lease and no longer, however long a job may take; and
-not even so long where somebody who knows that the worker is dead says so (`surrender`).
+to the first worker that claims it, so a dead worker's jobs wait for at most one lease, however long a job may take;
+and for less where its parent reports it dead (`surrender`).
 
 Jobs that were handed out before are handed out one at a time. One of them may have killed the worker that held them
-all; from then on it can harm nobody but itself.
+all; handed out alone, it can take no other job with it.
 
 Every method raises `redis.exceptions.RedisError` when Redis cannot be reached or refuses. This module knows no OCR.
 """
@@ -21,7 +21,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from llava_graph.jobs import (
+    DISCARD,
     GROUP,
+    JOBS_AT_A_TURN,
     MAX_DEAD_LETTERS,
     MAX_REPLIES,
     REPLIES_TTL_MS,
@@ -38,7 +40,7 @@ from llava_graph.jobs import (
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A job in this worker's hands. `deliveries` counts this time too."""
+    """A job that this worker holds. `deliveries` counts this delivery too."""
 
     entry_id: bytes
     job: Job
@@ -51,11 +53,14 @@ class Unreadable:
 
     entry_id: bytes
     reason: str
+    caller: str = ""
+    image_bytes: int = 0
+    """As far as its fields tell, so that it is counted no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What lies in Redis for a job at the moment it is taken."""
+    """What Redis holds for a job when it is taken."""
 
     image: bytes | None
     """PNG; None when it outlived its time."""
@@ -70,14 +75,14 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Settled:
     ours: bool
-    """False when somebody else had settled the job before."""
+    """False when another worker had settled the job before."""
     told: int
     """Gateways that were waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How things stand for all workers."""
+    """The state of the queue, for all workers together."""
 
     depth: int
     """Jobs waiting and in hand."""
@@ -87,9 +92,11 @@ class Queue:
     """Since the submission of the oldest job that has not ended; 0 without jobs."""
     workers: int
     """Worker processes, ourselves included."""
+    waiting: int = 0
+    """Jobs in their callers' own lists: no worker can take them yet."""
 
     def fair_share(self) -> int:
-        """Of the jobs that nobody holds, those that one worker may take without leaving another idle."""
+        """How many of the jobs that no worker holds one worker may take without leaving another idle."""
         return -(-max(self.depth - self.in_hand, 0) // max(self.workers, 1))
 
 
@@ -97,7 +104,16 @@ class Inbox:
     """One consumer of the group. The Redis client is handed in and stays the caller's."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, consumer: str, *, lease_ms: int, result_ttl_ms: int, failure_ttl_ms: int
+        self,
+        redis: Redis,
+        keys: Keys,
+        consumer: str,
+        *,
+        lease_ms: int,
+        result_ttl_ms: int,
+        failure_ttl_ms: int,
+        max_text_bytes: int,
+        jobs_at_a_turn: int,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -105,7 +121,10 @@ class Inbox:
         self._lease_ms = lease_ms
         self._result_ttl_ms = result_ttl_ms
         self._failure_ttl_ms = failure_ttl_ms
+        self._max_text_bytes = max_text_bytes
+        self._jobs_at_a_turn = jobs_at_a_turn
         self._settle = redis.register_script(SETTLE)
+        self._discard = redis.register_script(DISCARD)
         self._renew = redis.register_script(_RENEW)
         self._leave = redis.register_script(_LEAVE)
         self._bury = redis.register_script(_BURY)
@@ -127,7 +146,7 @@ class Inbox:
         return await self._counted(_entries(await self._read("0", 1, None)))
 
     async def take_over(self) -> list[Delivery | Unreadable]:
-        """A job whose lease has run out, whoever held it; none is empty."""
+        """A job whose lease has run out, of any holder; none is empty."""
         # Not XAUTOCLAIM: it looks at ten entries and hands back a cursor, this looks through all of them at once.
         idle: Any = await self._redis.xpending_range(self._keys.jobs, GROUP, "-", "+", 1, idle=self._lease_ms)
         if not idle:
@@ -139,12 +158,12 @@ class Inbox:
         return await self._counted(claimed)
 
     async def queue(self) -> Queue:
-        """How things stand, in one round trip."""
+        """The state of the queue, in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         self._ask_queue(pipeline)
         return _queue(await pipeline.execute())
 
-    async def bury(self) -> int:
+    async def dead_letter_undeliverable(self) -> int:
         """Takes workers that gave no sign for a lease off the list, and those that hold no jobs any more out of the
         group; returns how many left the group."""
         keys = self._keys
@@ -190,6 +209,12 @@ class Inbox:
                 keys.waiters(job.figure_id),
                 keys.result(engine, job.figure_id),
                 keys.dead,
+                keys.load,
+                keys.backlog(job.caller),
+                keys.workers,
+                keys.turn,
+                keys.texts,
+                keys.text_sizes,
             ],
             args=[
                 GROUP,
@@ -201,22 +226,34 @@ class Inbox:
                 REPLIES_TTL_MS,
                 MAX_REPLIES,
                 MAX_DEAD_LETTERS,
+                job.caller,
+                job.image_bytes,
+                JOBS_AT_A_TURN,
+                self._max_text_bytes,
                 *(part for pair in letter.items() for part in pair),
             ],
         )
         return Settled(bool(ours), int(told))
 
     async def discard(self, entry: Unreadable) -> None:
-        """Ends an entry that is no job: a dead letter, and nobody to tell, for who waits stands in the job."""
-        pipeline = self._redis.pipeline(transaction=True)
+        """Ends an entry that is no job with a dead letter. No gateway is told: the waiters are named in the job."""
+        keys = self._keys
         letter: Any = {**self._letter(entry.reason, 1), "entry_id": entry.entry_id}
-        pipeline.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS, approximate=True)
-        pipeline.xack(self._keys.jobs, GROUP, entry.entry_id)
-        pipeline.xdel(self._keys.jobs, entry.entry_id)
-        await pipeline.execute()
+        await self._discard(
+            keys=[keys.jobs, keys.dead, keys.load, keys.backlog(entry.caller), keys.workers, keys.turn],
+            args=[
+                GROUP,
+                entry.entry_id,
+                MAX_DEAD_LETTERS,
+                entry.caller,
+                entry.image_bytes,
+                JOBS_AT_A_TURN,
+                *(part for pair in letter.items() for part in pair),
+            ],
+        )
 
     async def announce(self, record: WorkerRecord, *, first: bool) -> Queue:
-        """Says that this worker lives, for one lease; returns how things stand.
+        """Announces this worker for one lease; returns the state of the queue.
 
         The first time its engine becomes the one whose cached results are served; later only where there is none (Redis
         lost its data), so that in an upgrade the old workers do not take the place of the new.
@@ -225,8 +262,9 @@ class Inbox:
         pipeline.set(self._keys.worker(record.consumer), record.to_json(), px=self._lease_ms)
         pipeline.sadd(self._keys.workers, record.consumer)
         pipeline.set(self._keys.engine, record.engine, nx=not first)
+        pipeline.set(self._keys.turn, self._jobs_at_a_turn, nx=not first)
         self._ask_queue(pipeline)
-        return _queue((await pipeline.execute())[3:])
+        return _queue((await pipeline.execute())[4:])
 
     async def leave(self) -> None:
         """Takes this consumer off the list of workers, and out of the group unless Redis still holds jobs for it."""
@@ -243,6 +281,7 @@ class Inbox:
         pipeline.xrange(self._keys.jobs, count=1)
         pipeline.time()
         pipeline.scard(self._keys.workers)
+        pipeline.hget(self._keys.load, "waiting")
 
     def _first_deliveries(self, answer: Any) -> list[Delivery | Unreadable]:
         return [_delivery(entry_id, fields, 1) for entry_id, fields in _entries(answer)]
@@ -288,7 +327,7 @@ return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 """
 
 # KEYS: jobs, workers. ARGV: group, what liveness keys begin with, lease_ms.
-# A worker that was buried alive comes back by itself: its next sign puts it on the list, its next read into the group.
+# A removed worker that is alive comes back by itself: its next sign lists it, its next read joins the group.
 _BURY = """
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if redis.call('EXISTS', ARGV[2] .. name) == 0 then redis.call('SREM', KEYS[2], name) end
@@ -323,9 +362,9 @@ _DELETED = "the entry was deleted from the stream while it was pending"
 
 
 async def surrender(redis: Redis, keys: Keys, consumer: str) -> int:
-    """Says for a worker that is known to be dead that it is, and gives its jobs free; returns how many it held.
+    """Declares a worker dead and releases its jobs; returns how many it held.
 
-    Only for who has seen its process end. Raises RedisError.
+    Only for a parent that has seen the process end. Raises RedisError.
     """
     return int(
         await redis.register_script(_SURRENDER)(
@@ -336,9 +375,9 @@ async def surrender(redis: Redis, keys: Keys, consumer: str) -> int:
 
 
 def _queue(answers: Sequence[Any]) -> Queue:
-    depth, pending, first, (seconds, microseconds), workers = answers
+    depth, pending, first, (seconds, microseconds), workers, waiting = answers
     age_ms = seconds * 1000 + microseconds // 1000 - int(first[0][0].split(b"-")[0]) if first else 0
-    return Queue(int(depth), int(pending["pending"]), max(age_ms, 0) / 1000, int(workers))
+    return Queue(int(depth), int(pending["pending"]), max(age_ms, 0) / 1000, int(workers), int(waiting or 0))
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
@@ -352,4 +391,5 @@ def _delivery(entry_id: bytes, fields: dict[bytes, bytes] | None, deliveries: in
     try:
         return Delivery(entry_id, Job.from_fields(fields), deliveries)
     except WireError as error:
-        return Unreadable(entry_id, str(error))
+        caller, image_bytes = (fields.get(name, b"").decode("utf-8", "replace") for name in (b"caller", b"image_bytes"))
+        return Unreadable(entry_id, str(error), caller, int(image_bytes) if image_bytes.isdecimal() else 0)

@@ -1,25 +1,17 @@
-"""What workers and their parent count, for Prometheus. Registries are handed in; nothing is registered at import.
+"""Prometheus metrics of worker processes and their parent. Registries are handed in; none is global.
 
-All processes of one parent are scraped at one port. Each writes its values into files in the parent's folder
-(prometheus_client's multiprocess mode), and the parent adds them up when it is asked. The files are named after the
-process's seat, a small number that its successor's successor takes again, so that counters survive recycling and the
-folder does not grow.
+All processes of one parent are scraped at one port: each writes its values into the parent's folder, and the parent
+adds them up when it is asked (llava_graph/metrics_folder.py). A process's seat is a small number that its successor's
+successor takes again, so that counters survive recycling.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.values import MultiProcessValue
+
+from llava_graph.chart import Chart
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus_client looks for the folder."""
 
 
 class WorkerMetrics:
@@ -52,6 +44,24 @@ class WorkerMetrics:
         self.batch = Histogram(
             "llava_graph_ocr_batch_figures", "Figures in a batch", buckets=(1, 2, 4, 8, 16, 32), registry=registry
         )
+        self.chart_run = Histogram(
+            "llava_graph_chart_run_seconds",
+            "Time in the chart reader, for one figure",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.chart_series = Counter(
+            "llava_graph_chart_series",
+            "Series of charts by kind: claimed, or the reason why nothing of them is",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self.charts = Counter(
+            "llava_graph_charts",
+            "Figures by what the chart reader made of them: claimed, or the reason why nothing is",
+            ["outcome"],
+            registry=registry,
+        )
         self.depth = Gauge(
             "llava_graph_ocr_queue_depth",
             "Jobs waiting and running, of all workers",
@@ -78,6 +88,18 @@ class WorkerMetrics:
             multiprocess_mode="livesum",
         )
 
+    def observe_chart(self, chart: Chart, run_s: float) -> None:
+        """Counts what was read of one figure."""
+        self.chart_run.observe(run_s)
+        for panel in chart.panels:
+            if panel.abstained is not None:
+                self.chart_series.labels(panel.kind, panel.abstained).inc()
+            for series in panel.series:
+                self.chart_series.labels(panel.kind, series.abstained or "claimed").inc()
+        reasons = [panel.abstained for panel in chart.panels if panel.abstained is not None]
+        reason = chart.abstained or (reasons[0] if reasons else "no_series")
+        self.charts.labels("claimed" if chart.claims else reason).inc()
+
 
 class ParentMetrics:
     """What the parent of worker processes counts itself."""
@@ -86,7 +108,7 @@ class ParentMetrics:
         self.processes = Gauge("llava_graph_ocr_processes", "Worker processes that are ready", registry=registry)
         self.recycles = Counter(
             "llava_graph_ocr_recycles",
-            "Worker processes replaced because they were worn, by what wore them: jobs, memory",
+            "Worker processes recycled, by reason: jobs, memory",
             ["reason"],
             registry=registry,
         )
@@ -100,25 +122,3 @@ class ParentMetrics:
             self.recycles.labels(reason)
         for reason in ("crashed", "stuck"):
             self.deaths.labels(reason)
-
-
-def write_to_folder(seat: int) -> bool:
-    """Makes this process write its metrics into the parent's folder, under its seat; False when it gave none.
-
-    Must come before the first metric is made.
-    """
-    if not os.environ.get(FOLDER_VARIABLE):
-        return False
-    # As prometheus_client's manual has it for workers with names of their own.
-    prometheus_client.values.ValueClass = MultiProcessValue(lambda: seat)  # type: ignore[no-untyped-call]
-    return True
-
-
-def gather(registry: CollectorRegistry, folder: Path) -> None:
-    """Adds what all processes write into `folder` to the registry."""
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-
-
-def forget_process(seat: int, folder: Path) -> None:
-    """Clears the gauges of a process that has ended; its counters stay."""
-    mark_process_dead(seat, path=str(folder))  # type: ignore[no-untyped-call]

@@ -1,14 +1,14 @@
-"""The parent of the worker processes: keeps so many at work, and does no work itself.
+"""The parent of the worker processes: starts, watches and replaces them, and reads no figures itself.
 
 A PP-OCR engine is good for one thread, so a machine is filled with processes. Each is a program of its own
 (`ocr_worker.child`), not a fork of this one: an OCR runtime's threads do not survive a fork. What the parent does:
 
     a process dies            its jobs are given free at once, and another is started after a pause that grows
-    a process is worn         its successor is started, and only when that is ready the worn one is told to end
+    recycling is due          a successor is started, and only when that is ready the old process is told to end
     SIGTERM                   is passed on; those that have not finished their jobs after `ocr_drain_s` are killed
-    the parent itself dies    Linux kills the processes (see `llava_graph/local/leash.py`); their leases run out
+    the parent itself dies    Linux kills the processes (see `llava_graph/parent_death.py`); their leases run out
 
-A first process that dies before it was ever ready ends everything: its configuration will not heal by itself. The
+A first process that dies before it was ever ready ends everything: a wrong configuration does not correct itself. The
 parent knows no OCR library, and Redis only to tell it of the dead.
 """
 
@@ -34,11 +34,12 @@ from redis.exceptions import RedisError
 from structlog.typing import FilteringBoundLogger
 
 from llava_graph.jobs import Keys, connect
-from llava_graph.local.supervisor import LEASH
+from llava_graph.metrics_folder import FOLDER_VARIABLE, forget_process, gather
+from llava_graph.parent_death import tied_to_this_process
 from ocr_worker.child import EXIT_STUCK, Place
 from ocr_worker.errors import WorkerProcessError
 from ocr_worker.inbox import surrender
-from ocr_worker.metrics import FOLDER_VARIABLE, ParentMetrics, forget_process, gather
+from ocr_worker.metrics import ParentMetrics
 from ocr_worker.settings import WorkerSettings
 
 CHILD = (sys.executable, "-m", "ocr_worker.child")
@@ -50,7 +51,7 @@ _FORGET_DEATHS_S = 300.0
 
 @dataclass(eq=False, slots=True)
 class _Process:
-    """A child, and what is heard of it: `ready` and `worn` are resolved when it says so, `ended` when it is gone."""
+    """A child process and its messages: `ready` and `worn` are resolved when it reports them, `ended` at its end."""
 
     place: Place
     process: asyncio.subprocess.Process
@@ -123,46 +124,60 @@ class Parent:
     async def _keep(self) -> None:
         """One of the processes through all its lives and successors, until `stop`."""
         pauses = _Pauses()
-        process = await self._start()
-        while await self._first(process.ended, process.worn):
+        process = await self._start_at_last(pauses)
+        while process and await self._first(process.ended, process.worn):
             if process.ended.done():
-                await self._rest_after(process, pauses)
-                if self._stopping.is_set():
-                    return
-                process = await self._start()
+                await self._rest_after(process.ended.result(), pauses)
+                process = await self._start_at_last(pauses)
             else:
                 process = await self._replace(process, pauses)
 
     async def _replace(self, worn: _Process, pauses: _Pauses) -> _Process:
-        """The successor, and the worn process has ended; or the worn process, because there is no successor yet.
+        """The successor, after the recycled process has ended; or the old process, because there is no successor yet.
 
         One at a time, so that the machine never holds more than one process beyond those it was told to.
         """
         async with self._spare:
             if self._stopping.is_set() or worn.ended.done():
                 return worn
-            successor = await self._start()
+            try:
+                successor = await self._start()
+            except OSError as error:
+                await self._rest_after(error, pauses)
+                return worn
             await self._first(successor.ready, successor.ended, worn.ended)
             if successor.ended.done():
-                await self._rest_after(successor, pauses)
+                await self._rest_after(successor.ended.result(), pauses)
                 return worn
             if not worn.ended.done() and not self._stopping.is_set():
                 await self._drain({worn})
                 self._metrics.recycles.labels(worn.worn.result()).inc()
             return successor
 
+    async def _start_at_last(self, pauses: _Pauses) -> _Process | None:
+        """A process, however often starting one fails for want of memory, descriptors or processes; None at `stop`."""
+        while not self._stopping.is_set():
+            try:
+                return await self._start()
+            except OSError as error:
+                await self._rest_after(error, pauses)
+        return None
+
     async def _start(self) -> _Process:
+        """Raises OSError when the system gives no process."""
         place = Place(self._pool, f"{self._pool}-{self._started}", self._take_seat())
         self._started += 1
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(LEASH), str(os.getpid())),
-            *self._program,
-            *place.to_arguments(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=self._environment(),
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *tied_to_this_process([*self._program, *place.to_arguments()]),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env=self._environment(),
+                start_new_session=True,
+            )
+        except OSError:
+            self._seats_taken.discard(place.seat)
+            raise
         loop = asyncio.get_running_loop()
         started = _Process(place, process, loop.create_future(), loop.create_future(), loop.create_future())
         self._processes.add(started)
@@ -172,7 +187,7 @@ class Parent:
         return started
 
     async def _follow(self, process: _Process) -> None:
-        """Hears what a process says until it is gone, then clears up after it."""
+        """Reads a process's messages until it has ended, then cleans up: its metrics, its jobs, its process group."""
         pid, consumer = process.process.pid, process.place.consumer
         assert process.process.stdout is not None
         async for line in process.process.stdout:
@@ -188,6 +203,13 @@ class Parent:
         process.signal(signal.SIGKILL)  # what it started must not live on
         self._processes.discard(process)
         self._seats_taken.discard(process.place.seat)
+        try:
+            await self._clear_up_after(process, status)
+        finally:
+            process.ended.set_result(status)  # whatever came of that: a keeper waits to start another
+
+    async def _clear_up_after(self, process: _Process, status: int) -> None:
+        pid, consumer = process.process.pid, process.place.consumer
         if process.ready.done():
             self._metrics.processes.dec()
         if self._folder:
@@ -198,10 +220,9 @@ class Parent:
             await self._give_free(consumer)
         else:
             self._log.info("process_ended", consumer=consumer, pid=pid)
-        process.ended.set_result(status)
 
     async def _give_free(self, consumer: str) -> None:
-        """Lets others have a dead process's jobs now, rather than when its lease has run out."""
+        """Releases a dead process's jobs now, rather than when its lease has run out."""
         try:
             jobs = await surrender(self._redis, self._keys, consumer)
         except RedisError as error:  # then the lease runs out
@@ -209,12 +230,14 @@ class Parent:
         else:
             self._log.info("jobs_given_free", consumer=consumer, jobs=jobs)
 
-    async def _rest_after(self, process: _Process, pauses: _Pauses) -> None:
-        """The pause after a death. Raises WorkerProcessError when it was the death of a first process."""
+    async def _rest_after(self, end: int | OSError, pauses: _Pauses) -> None:
+        """The pause after a death (`end` is its status), or after a start that failed. Raises WorkerProcessError when
+        no process was ready before."""
         if not self._one_was_ready:
-            raise WorkerProcessError(f"a worker process ended with status {process.ended.result()} before it was ready")
+            how = f"could not be started: {end}" if isinstance(end, OSError) else f"ended with status {end}"
+            raise WorkerProcessError(f"a worker process {how} before it was ready")
         pause_s = pauses.after_death(asyncio.get_running_loop().time())
-        self._log.info("starting_again", pause_s=pause_s)
+        self._log.info("starting_again", pause_s=pause_s, error=str(end) if isinstance(end, OSError) else "")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._stopping.wait()

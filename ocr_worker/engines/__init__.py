@@ -1,4 +1,4 @@
-"""What the worker asks of an OCR library, and which adapters there are.
+"""The OcrEngine interface between the worker and an OCR library, and the list of adapters.
 
 One engine per process, used by one thread at a time: PP-OCR pipelines are not thread-safe (shared by two threads,
 they mix up texts without an error), and every runtime under them brings threads of its own.
@@ -31,4 +31,10 @@ class OcrEngine(Protocol):
 
         Blocks for as long as it takes. Raises `OcrEngineError` when the batch cannot be read; an error in one image
         may fail the whole batch, the caller then tries the images one by one.
+        """
+
+    def read_crops(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        """Text and confidence of each crop, which holds one upright line of text. Detects nothing.
+
+        Blocks for as long as it takes. Raises `OcrEngineError`.
         """

@@ -1,4 +1,4 @@
-"""Which crops go through the recogniser together: those of similar width, in few batches.
+"""Puts crops of similar width into batches for the text recogniser, at the least estimated cost.
 
 The recogniser takes crops of one height and of any width, but of one width a batch: a tick label in a batch with a
 title costs as much as the title. RapidOCR and PaddleOCR pad every crop to 320 pixels at least, three times what a tick

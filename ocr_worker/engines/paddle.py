@@ -22,7 +22,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, InvalidArg
 
 from llava_graph.ocr import Line
 from ocr_worker.engines import Pixels
-from ocr_worker.engines.reading import Quad, Reading, read_figures
+from ocr_worker.engines.reading import Quad, Reading, read_crops, read_figures
 from ocr_worker.errors import OcrEngineError
 
 # Before the import: PaddleX else asks its model hosts whether they can be reached, also when it needs none of them.
@@ -46,7 +46,8 @@ MAX_ASPECT = 8.0
 
 CROPS_A_BATCH = 8
 
-_ONNX_ERRORS = (EPFail, Fail, InvalidArgument, RuntimeException)
+# Paddle's errors are RuntimeErrors, and PaddleX refuses inputs with ValueErrors; the rest are ONNX Runtime's.
+_ERRORS = (RuntimeError, ValueError, cv2.error, MemoryError, EPFail, Fail, InvalidArgument, RuntimeException)
 
 
 class PaddleEngine:
@@ -73,8 +74,14 @@ class PaddleEngine:
         """See `OcrEngine.read`."""
         try:
             return read_figures(self._models, images)
-        except (RuntimeError, ValueError, cv2.error, MemoryError, *_ONNX_ERRORS) as error:
-            # Paddle's errors are RuntimeErrors, and PaddleX refuses inputs with ValueErrors.
+        except _ERRORS as error:
+            raise OcrEngineError(f"{type(error).__name__}: {error}") from error
+
+    def read_crops(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        """See `OcrEngine.read_crops`."""
+        try:
+            return read_crops(self._models, crops)
+        except _ERRORS as error:
             raise OcrEngineError(f"{type(error).__name__}: {error}") from error
 
 

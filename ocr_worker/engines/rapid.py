@@ -33,7 +33,7 @@ from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from llava_graph.ocr import Line
 from ocr_worker.engines import Pixels
 from ocr_worker.engines.batches import CROP_HEIGHT, plan, scaled_width
-from ocr_worker.engines.reading import Quad, Reading, read_figures
+from ocr_worker.engines.reading import Quad, Reading, read_crops, read_figures
 from ocr_worker.errors import OcrEngineError
 
 PIPELINE_VERSION = 2
@@ -87,6 +87,13 @@ class RapidEngine:
         try:
             return read_figures(self._models, images)
         except (RuntimeError, cv2.error, MemoryError) as error:  # OpenVINO's errors are bare RuntimeErrors
+            raise OcrEngineError(f"{type(error).__name__}: {error}") from error
+
+    def read_crops(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        """See `OcrEngine.read_crops`."""
+        try:
+            return read_crops(self._models, crops)
+        except (RuntimeError, cv2.error, MemoryError) as error:
             raise OcrEngineError(f"{type(error).__name__}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""How a figure is read, whatever library finds the texts and recognises them: `rapid` and `paddle` share it.
+"""The OCR pipeline between text detection and recognition, shared by the engines `rapid` and `paddle`.
 
 Pages and figures differ, and what OCR libraries do between their two models is made for pages:
 
@@ -69,6 +69,12 @@ def read_figures(models: TextModels, images: Sequence[Pixels]) -> list[list[Line
             height, width = images[index].shape[:2]
             lines[index].append(Line(text.strip(), _box(quad, width, height), min(confidence, 1.0)))
     return [reading_order(found) for found in lines]
+
+
+def read_crops(models: TextModels, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+    """See `OcrEngine.read_crops`. Lets through what the models raise."""
+    readings = models.recognise([np.ascontiguousarray(crop[:, :, ::-1]) for crop in crops])
+    return [(reading.text.strip(), min(reading.confidence, 1.0)) for reading in readings]
 
 
 def _read_upright(models: TextModels, crops: Sequence[Pixels]) -> list[Reading]:

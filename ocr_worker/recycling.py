@@ -1,4 +1,4 @@
-"""When a worker process is worn and another should take its place.
+"""Decides when a worker process is recycled: replaced by a fresh one.
 
 OCR runtimes keep memory: pools grow to the largest figure ever seen, and some leak for days until the machine kills the
 process in the middle of a job. A process that is replaced in good time costs nothing. Knows no queue and no engine.
@@ -12,20 +12,20 @@ from typing import Literal
 
 MIB = 1024 * 1024
 
-WearReason = Literal["jobs", "memory"]
+RecyclingReason = Literal["jobs", "memory"]
 
 _STATM = Path("/proc/self/statm")
 
 
-class Wear:
+class RecyclingPolicy:
     """The bounds of one process's life; 0 sets none."""
 
     def __init__(self, *, jobs: int, mib: int) -> None:
         self._jobs = jobs
         self._bytes = mib * MIB
 
-    def reason(self, *, jobs: int, resident: int) -> WearReason | None:
-        """Why a process is worn that has ended so many jobs and holds so many bytes; None when it is not."""
+    def reason(self, *, jobs: int, resident: int) -> RecyclingReason | None:
+        """The reason to recycle a process that has ended so many jobs and holds so many bytes; None for no reason."""
         if 0 < self._jobs <= jobs:
             return "jobs"
         if 0 < self._bytes <= resident:

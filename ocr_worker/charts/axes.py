@@ -1,0 +1,512 @@
+"""The scales of a plot area's axes, from the numbers beside it and the tick marks and grid lines that they stand at.
+
+A scale is claimed when at least three labels agree on it, found by trying all pairs of labels (RANSAC with every pair
+drawn), linear and logarithmic; then the labels' places are snapped to ticks and the scale is fitted again. Knows
+nothing of what is drawn inside the area.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from llava_graph.chart import Axis
+from ocr_worker.charts.areas import Area
+from ocr_worker.charts.errors import AbstainError
+from ocr_worker.charts.numerals import Numeral, offset, readings
+from ocr_worker.charts.picture import Picture, Pixels
+from ocr_worker.charts.texts import Token
+
+Side = Literal["left", "right", "bottom", "top"]
+ReadCrops = Callable[[Sequence[Pixels]], Sequence[tuple[str, float]]]
+"""Reads upright RGB crops of one line of text each: text and confidence for each."""
+
+MIN_LABELS = 3
+"""Two points fit any scale; a third one that agrees by chance within the tolerance is rarer than 1 in 50."""
+
+AGREE_SHARE = 0.7
+"""Share of an axis' numbers that must lie on the scale; misread ones are seldom more than a quarter."""
+
+SNAP = 0.55
+"""A label belongs to a tick that is nearer to its centre than this times its height: OCR boxes are off by 0.3 at
+most."""
+
+MAX_MISFIT = 0.006
+"""Root mean square distance of labels from the scale, as a share of the axis length. OCR boxes alone give 0.003."""
+
+DOT = 0.3
+"""Share of a digit's height that a decimal point is wide and high at most."""
+
+LOST = 0.5
+"""Share of an axis' numbers without a point in which dots are seen, from which OCR lost the points of all."""
+
+MAX_REREAD = 14
+"""Crops read again for one axis: each takes some 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """value = a · pixel + b, of log10(value) where `log`."""
+
+    a: float
+    b: float
+    log: bool
+    form: str
+    unit: str | None
+    labels: tuple[Token, ...]
+    places: tuple[float, ...]
+    start: float
+    end: float
+    """First and last pixel of the axis; `start` < `end`."""
+
+    def value(self, pixel: float) -> float:
+        at = self.a * pixel + self.b
+        return 10.0**at if self.log else at
+
+    def values(self, pixels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        at = self.a * np.asarray(pixels, np.float64) + self.b
+        return np.asarray(10.0**at if self.log else at)
+
+    def pixel(self, value: float) -> float:
+        return ((math.log10(value) if self.log else value) - self.b) / self.a
+
+    @property
+    def low(self) -> float:
+        return min(self.value(self.start), self.value(self.end))
+
+    @property
+    def high(self) -> float:
+        return max(self.value(self.start), self.value(self.end))
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The texts that stand at one side of an area as tick labels do, and where the ticks and grid lines are."""
+
+    side: Side
+    tokens: tuple[Token, ...]
+    ticks: tuple[float, ...]
+    edge: float
+    """Where the side lies across: its row, or its column."""
+
+    @property
+    def numbers(self) -> tuple[Token, ...]:
+        return tuple(token for token in self.tokens if token.numerals)
+
+
+def labels_at(picture: Picture, area: Area, tokens: Sequence[Token], side: Side) -> Labels:
+    """The row or column of texts nearest to the side."""
+    near = sorted(_gaps(area, tokens, side), key=lambda pair: pair[0])
+    ticks = tick_places(picture, area, side)
+    edge = {"bottom": area.y1, "top": area.y0, "left": area.x0, "right": area.x1}[side]
+    if not near:
+        return Labels(side, (), ticks, edge)
+    size = float(np.median([min(token.height, token.width) for _, token in near]))
+    nearest = _nearest_gap([gap for gap, token in near], size)
+    # Labels are aligned at the axis (or centred, then longer ones come nearer); an axis title stands a line further.
+    slack = (0.7 if side in ("bottom", "top") else 2.5) * size
+    chosen = [token for gap, token in near if gap <= nearest + slack]
+    if side in ("left", "right") and sum(bool(token.numerals) for token in chosen) >= 2:
+        chosen = [token for token in chosen if token.upright or token.numerals]  # a turned text is the axis' title
+    return Labels(side, tuple(chosen), ticks, edge)
+
+
+def _nearest_gap(gaps: Sequence[float], size: float) -> float:
+    """The gap of the first label that is not alone: a stray text may touch the axis."""
+    for gap in gaps:
+        if sum(gap <= other <= gap + 2 * size for other in gaps) >= 2:
+            return gap
+    return gaps[0]
+
+
+def _gaps(area: Area, tokens: Sequence[Token], side: Side) -> list[tuple[float, Token]]:
+    x0, y0, x1, y1 = area.box
+    found = []
+    for token in tokens:
+        thin = min(token.height, token.width)
+        if side in ("left", "right"):
+            gap = x0 - token.box[2] if side == "left" else token.box[0] - x1
+            within = y0 - 0.6 * thin - 3 <= token.y <= y1 + 0.6 * thin + 3
+            reach = 0.3 * area.width + 30
+        else:
+            gap = token.box[1] - y1 if side == "bottom" else y0 - token.box[3]
+            within = x0 - 0.6 * token.width - 6 <= token.x <= x1 + 0.6 * token.width + 6
+            reach = 0.25 * area.height + 30
+            within &= not (side == "bottom" and token.box[2] <= x0 + 1 and token.box[1] <= y1)  # the left axis' lowest
+        if within and -0.4 * thin - 4 <= gap <= reach:
+            found.append((gap, token))
+    return found
+
+
+def tick_places(picture: Picture, area: Area, side: Side) -> tuple[float, ...]:
+    """Where tick marks touch the side from outside or inside, and where grid lines end, sorted."""
+    along_x = side in ("bottom", "top")
+    distance = picture.distance if along_x else picture.distance.T
+    edge = {"bottom": area.y1, "top": area.y0, "left": area.x0, "right": area.x1}[side]
+    start, end = (area.x0, area.x1) if along_x else (area.y0, area.y1)
+    outwards = 1 if side in ("bottom", "right") else -1
+    found: list[float] = []
+    lo, hi = max(round(start) - 4, 0), min(round(end) + 5, distance.shape[1])
+    for direction in (outwards, -outwards):
+        rows = [round(edge) + direction * k for k in (3, 4)]
+        if all(0 <= row < distance.shape[0] for row in rows) and hi > lo:
+            strip = np.minimum.reduce([distance[row, lo:hi] for row in rows])
+            peaks = _peaks(strip)
+            # A line that touches the axis gives a few; a filled area or a text many or wide ones.
+            if len(peaks) <= 80:
+                found += [lo + peak for peak in peaks]
+    strokes = picture.verticals if along_x else picture.horizontals
+    a, b = (area.y0, area.y1) if along_x else (area.x0, area.x1)
+    found += [
+        s.at for s in strokes if min(s.end, b) - max(s.start, a) >= 0.6 * (b - a) and start - 4 <= s.at <= end + 4
+    ]
+    merged: list[float] = []
+    for place in sorted(found):
+        if not merged or place - merged[-1] > 2:
+            merged.append(place)
+    return tuple(merged)
+
+
+def _peaks(profile: npt.NDArray[np.float32], widest: int = 6) -> list[float]:
+    """Centres of the stretches of ink that are narrow enough for a tick, to a fraction of a pixel."""
+    ink = np.concatenate([[False], profile > 40, [False]])
+    edges = np.flatnonzero(np.diff(ink.astype(np.int8)))
+    return [
+        float(np.average(np.arange(a, b), weights=profile[a:b]))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+        if b - a <= widest
+    ]
+
+
+def calibrate(picture: Picture, area: Area, labels: Labels, extra: Sequence[Token], reread: ReadCrops | None) -> Scale:
+    """The scale of one side. `extra`: all texts, among them an offset at the axis' end. Raises AbstainError."""
+    numbers = list(labels.numbers)
+    scale = _fit(area, labels, numbers, picture)
+    if reread is not None and (scale is None or len(scale.labels) < 4):
+        again = _read_again(picture, area, labels, reread)
+        if again:
+            scale = _fit(area, labels, [*numbers, *again], picture) or scale
+    if scale is None or _points_lost(picture, scale.labels):
+        raise AbstainError("axis_not_calibrated")
+    return _with_offset(area, labels, scale, extra)
+
+
+def _points_lost(picture: Picture, labels: Sequence[Token]) -> bool:
+    """Whether most numbers hold a dot that OCR did not read: `2.5` as `25`, on all of an axis, is a scale as well."""
+    plain = [t for t in labels if t.upright and re.fullmatch(r"-?\d{2,}", t.text.strip())]
+    return len(plain) >= MIN_LABELS and sum(_has_dot(picture, t) for t in plain) > LOST * len(plain)
+
+
+def _has_dot(picture: Picture, token: Token) -> bool:
+    """Whether a piece of ink far smaller than the digits stands between two of them at their foot."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    ink = (picture.distance[max(y0, 0) : y1, max(x0, 0) : x1] > 60).astype(np.uint8)
+    if ink.size == 0:
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    pieces = stats[1:]
+    if len(pieces) < 3:
+        return False
+    tallest = pieces[pieces[:, 3].argmax()]
+    height, foot = int(tallest[3]), int(tallest[1] + tallest[3])
+    digits = pieces[pieces[:, 3] >= 0.7 * height]
+    return any(
+        w <= DOT * height
+        and h <= DOT * height
+        and abs(y + h - foot) <= 0.15 * height + 1
+        and digits[:, 0].min() < x < digits[:, 0].max()
+        for x, y, w, h, _ in pieces.tolist()
+    )
+
+
+def _along(token: Token, side: Side) -> float:
+    return token.x if side in ("bottom", "top") else token.y
+
+
+def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture) -> Scale | None:
+    if len(numbers) < MIN_LABELS:
+        return None
+    start, end = (area.x0, area.x1) if labels.side in ("bottom", "top") else (area.y0, area.y1)
+    size = float(np.median([min(token.height, token.width) for token in numbers]))
+    raw = np.array([_along(token, labels.side) for token in numbers])
+    snapped = np.array([_snap(place, labels.ticks, size) for place in raw.tolist()])
+    powers = _powers(picture, numbers)
+    best: tuple[float, Scale] | None = None
+    # Labels are taken where they stand as well: a line near one may be no tick.
+    for places, form, log in itertools.product((snapped, raw), ("plain", "power", "percent", "date"), (False, True)):
+        if (form == "power") != powers and form in ("plain", "power") and not _mixed(numbers, powers):
+            continue
+        if log and form in ("percent", "date"):
+            continue
+        scale = _consensus(numbers, places, form, log, (start, end), size)
+        if scale is not None:
+            score = len(scale.labels) - 0.2 * log - _misfit(scale) / 3 - 0.1 * (places is raw)
+            if best is None or score > best[0]:
+                best = score, scale
+    if best is None:
+        return None
+    scale = best[1]
+    distinct = len({round(_along(token, labels.side) / max(size, 1)) for token in numbers})
+    if len(scale.labels) < MIN_LABELS or len(scale.labels) < AGREE_SHARE * distinct:
+        return None
+    if _misfit(scale) > max(1.2, MAX_MISFIT * (end - start)):
+        return None
+    span = max(scale.places) - min(scale.places)
+    if span < 0.3 * (end - start):  # a scale from one corner of an axis is not known at its other end
+        return None
+    upwards = scale.a > 0 if labels.side in ("bottom", "top") else scale.a < 0
+    # Negative numbers that lost their signs look like an axis that runs backwards; real ones are rare.
+    if (
+        not upwards
+        and (len(scale.labels) < 4 or all(scale.value(p) > 0 for p in scale.places))
+        and labels.side != "bottom"
+    ):
+        return None
+    if not upwards and len(scale.labels) < 4:
+        return None
+    return scale
+
+
+def _mixed(numbers: Sequence[Token], powers: bool) -> bool:
+    """Whether the labels have both forms, such as `0`, `10²` and `−10²`; `1` among powers is one of them."""
+    return powers and any(all(n.form != "power" for n in token.numerals) for token in numbers)
+
+
+def _powers(picture: Picture, numbers: Sequence[Token]) -> bool:
+    """Whether texts such as `102` are powers of ten. Each on its own may be either."""
+    able = [token for token in numbers if any(n.form == "power" for n in token.numerals)]
+    if len(able) < 2:
+        return False
+    if any(all(n.form == "power" for n in token.numerals) for token in able):
+        return True
+    raised = sum(exponent_raised(picture, token) for token in able)
+    return raised > 0.5 * len(able)
+
+
+def exponent_raised(picture: Picture, token: Token) -> bool:
+    """Whether the last glyph of a text ends clearly above the others' foot."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    ink = picture.ink[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
+    columns = np.flatnonzero(ink.any(axis=0))
+    if len(columns) < 6:
+        return False
+    first, last = columns[0], columns[-1]
+    foot = [
+        np.flatnonzero(ink[:, a:b].any(axis=1))
+        for a, b in ((first, first + (last - first) // 2), (last - (last - first) // 6, last + 1))
+    ]
+    if not len(foot[0]) or not len(foot[1]):
+        return False
+    height = foot[0][-1] - foot[0][0] + 1
+    return bool(foot[0][-1] - foot[1][-1] >= max(2, 0.18 * height))
+
+
+def _snap(place: float, ticks: Sequence[float], size: float) -> float:
+    if not ticks:
+        return place
+    nearest = min(ticks, key=lambda tick: abs(tick - place))
+    return nearest if abs(nearest - place) <= max(2.5, SNAP * size) else place
+
+
+def _consensus(
+    numbers: Sequence[Token],
+    places: npt.NDArray[np.float64],
+    form: str,
+    log: bool,
+    ends: tuple[float, float],
+    size: float,
+) -> Scale | None:
+    """The line through two labels that most others lie on."""
+    entries: list[tuple[int, float, Numeral]] = []
+    for index, token in enumerate(numbers):
+        for numeral in token.numerals:
+            fits = numeral.form == form or (form == "power" and numeral.form == "plain")
+            if fits and (not log or numeral.value > 0):
+                entries.append((index, math.log10(numeral.value) if log else numeral.value, numeral))
+    if len(entries) < MIN_LABELS or len(entries) > 80:
+        return None
+    at = np.array([places[index] for index, _, _ in entries])
+    height = np.array([value for _, value, _ in entries])
+    owner = np.array([index for index, _, _ in entries])
+    tolerance = max(2.0, 0.35 * size)
+    best: npt.NDArray[np.bool_] | None = None
+    most = (0, 0.0)
+    for i, j in itertools.combinations(range(len(entries)), 2):
+        if owner[i] == owner[j] or abs(at[i] - at[j]) < 1.2 * size or height[i] == height[j]:
+            continue
+        slope = (height[j] - height[i]) / (at[j] - at[i])
+        off = np.abs((height - height[i]) / slope - (at - at[i]))
+        inside = off <= tolerance
+        count = len(set(owner[inside].tolist()))
+        closeness = -float(off[inside].sum())
+        if (count, closeness) > most:
+            most, best = (count, closeness), inside
+    if best is None or most[0] < MIN_LABELS:
+        return None
+    chosen = np.flatnonzero(best)
+    # One place has one label: of two readings of a token, or two tokens at a tick, the closer stays.
+    a, b = np.polyfit(at[chosen], height[chosen], 1)
+    kept: dict[int, int] = {}
+    for index in sorted(chosen.tolist(), key=lambda k: float(abs(a * at[k] + b - height[k]))):
+        key = round(float(at[index]) / max(size * 0.8, 1))
+        if key not in kept and owner[index] not in [owner[k] for k in kept.values()]:
+            kept[key] = index
+    order = sorted(kept.values(), key=lambda k: at[k])
+    if len(order) < MIN_LABELS:
+        return None
+    a, b = np.polyfit(at[order], height[order], 1)
+    if a == 0 or not np.isfinite([a, b]).all():
+        return None
+    units = {entries[k][2].unit for k in order} - {None}
+    return Scale(
+        float(a), float(b), log, form, units.pop() if len(units) == 1 else None,
+        tuple(numbers[owner[k]] for k in order), tuple(float(at[k]) for k in order), *ends,
+    )  # fmt: skip
+
+
+def _misfit(scale: Scale) -> float:
+    """Root mean square distance of the labels' places from where the scale has their values, in pixels."""
+    heights = []
+    for token, place in zip(scale.labels, scale.places, strict=True):
+        values = [n.value for n in token.numerals if not scale.log or n.value > 0]
+        transformed = [math.log10(v) if scale.log else v for v in values]
+        heights.append(min(abs((v - scale.b) / scale.a - place) for v in transformed))
+    return math.sqrt(sum(h * h for h in heights) / len(heights))
+
+
+def _read_again(picture: Picture, area: Area, labels: Labels, reread: ReadCrops) -> list[Token]:
+    """Reads what stands at ticks that have no label: lone digits, which detectors miss."""
+    size = _label_size(labels)
+    if size is None:
+        return []
+    height, width, gap = size
+    taken = [_along(token, labels.side) for token in labels.numbers]
+    free = [tick for tick in labels.ticks if all(abs(tick - place) > 0.7 * height for place in taken)]
+    boxes = []
+    for tick in free:
+        if labels.side == "left":
+            box = (area.x0 - gap - width, tick - 0.75 * height, area.x0 - max(gap - 2, 1), tick + 0.75 * height)
+        elif labels.side == "bottom":
+            box = (tick - 0.6 * width, area.y1 + max(gap - 2, 1), tick + 0.6 * width, area.y1 + gap + 1.25 * height)
+        else:
+            return []
+        tight = _tighten(picture, box)
+        if tight is not None:
+            boxes.append(tight)
+    boxes = boxes[:MAX_REREAD]
+    if not boxes:
+        return []
+    crops = [np.ascontiguousarray(picture.rgb[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+    found = []
+    for (x0, y0, x1, y1), (text, confidence) in zip(boxes, reread(crops), strict=True):
+        if confidence >= 0.6 and readings(text):
+            found.append(Token(text, (float(x0), float(y0), float(x1), float(y1)), -1, readings(text)))
+    return found
+
+
+def _label_size(labels: Labels) -> tuple[float, float, float] | None:
+    """Height, greatest width and gap to the axis of an axis' labels, all in pixels."""
+    numbers = [token for token in labels.numbers if token.upright]
+    if not numbers:
+        return None
+    return (
+        float(np.median([token.height for token in numbers])),
+        max(token.width for token in numbers) * 1.3 + 4,
+        4.0,
+    )
+
+
+def _tighten(picture: Picture, box: tuple[float, float, float, float]) -> tuple[int, int, int, int] | None:
+    """The ink within a box with a margin of 3 pixels; None where there is no ink, or not the shape of a label."""
+    x0, y0 = max(round(box[0]), 0), max(round(box[1]), 0)
+    x1, y1 = min(round(box[2]), picture.width), min(round(box[3]), picture.height)
+    if x1 - x0 < 4 or y1 - y0 < 6:
+        return None
+    ink = picture.distance[y0:y1, x0:x1] > 60
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if len(rows) < 5 or len(columns) < 2:
+        return None
+    return (
+        max(x0 + int(columns[0]) - 3, 0), max(y0 + int(rows[0]) - 3, 0),
+        min(x0 + int(columns[-1]) + 4, picture.width), min(y0 + int(rows[-1]) + 4, picture.height),
+    )  # fmt: skip
+
+
+def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Token]) -> Scale:
+    """The scale times what stands at the axis' end, such as `1e6`. Raises AbstainError for one that cannot be read."""
+    if scale.log or scale.form in ("power", "date"):
+        return scale
+    height = float(np.median([min(t.height, t.width) for t in scale.labels]))
+    x0, y0, x1, y1 = area.box
+    if labels.side in ("left", "right"):
+        edge = x0 if labels.side == "left" else x1
+        corner = (edge - 2.5 * height, y0 - 2.6 * height, edge + 5 * height, y0 - 0.15 * height)
+    else:
+        corner = (x1 - 6 * height, y1 + 0.8 * height, x1 + 2.5 * height, y1 + 4.5 * height)
+    for token in tokens:
+        inside = corner[0] <= token.x <= corner[2] and corner[1] <= token.y <= corner[3]
+        if inside and token not in scale.labels:
+            found = offset(token.text)
+            if found is not None:
+                factor, summand = found
+                return replace(scale, a=scale.a * factor, b=scale.b * factor + summand)
+            if len(token.text) <= 8 and any(c.isdigit() for c in token.text) and not token.numerals:
+                raise AbstainError("axis_not_calibrated")  # most likely an offset that OCR misread
+    return scale
+
+
+def axis_of(scale: Scale | None, title: Token | None, categories: Sequence[str] = ()) -> Axis:
+    """The axis as the chart's data model has it; `title` is its label."""
+    text = title.text if title else None
+    unit = None
+    if text and text[-1:] in ")]":
+        opening = max(text.rfind("("), text.rfind("["))
+        unit = text[opening + 1 : -1].strip() or None if opening > 0 else None
+    line = title.line if title else None
+    if categories:
+        return Axis(text, line, unit, "category", categories=tuple(categories))
+    if scale is None:
+        return Axis(text, line, unit)
+    kind: Literal["date", "log", "linear"] = "date" if scale.form == "date" else "log" if scale.log else "linear"
+    return Axis(text, line, unit or scale.unit, kind, scale.low, scale.high)
+
+
+def title_of(area: Area, labels: Labels, tokens: Sequence[Token], taken: Sequence[Token]) -> Token | None:
+    """The axis' label: the text beyond the tick labels that lies nearest to the middle of the side."""
+    used = {token.line for token in (*labels.tokens, *taken)}
+    best: tuple[float, Token] | None = None
+    for token in tokens:
+        if token.line in used or token.numerals or len(token.text.strip()) < 2:
+            continue
+        if labels.side == "bottom":
+            beyond = token.y > max([area.y1, *(t.y for t in labels.tokens)])
+            fits = beyond and token.box[1] - area.y1 < 0.45 * area.height + 60 and area.x0 < token.x < area.x1
+            off = abs(token.x - (area.x0 + area.x1) / 2) / area.width + (token.y - area.y1) / area.height
+        else:
+            fits = (
+                not token.upright and token.box[2] < area.x0 + 3 and token.box[3] > area.y0 and token.box[1] < area.y1
+            )
+            off = abs(token.y - (area.y0 + area.y1) / 2) / area.height + (area.x0 - token.x) / area.width
+        if fits and (best is None or off < best[0]):
+            best = off, token
+    return best[1] if best else None
+
+
+__all__ = [
+    "Labels",
+    "ReadCrops",
+    "Scale",
+    "axis_of",
+    "calibrate",
+    "labels_at",
+    "tick_places",
+    "title_of",
+]

@@ -1,0 +1,547 @@
+"""Which text names which series: legend entries with their handles, and names written at the curves in their colour.
+
+A handle (line, marker or patch) stands beside its text, at the left nearly always, at the right in gnuplot's keys. One
+entry alone may be a curve that passes a text; a group of aligned texts with handles on the same side is a legend. Reads
+no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from llava_graph.ocr import Box
+from ocr_worker.charts.axes import ReadCrops
+from ocr_worker.charts.numerals import readings
+from ocr_worker.charts.picture import INK, Picture, mode_colour
+from ocr_worker.charts.texts import Token
+
+Colour = npt.NDArray[np.float32]
+
+REACH = 5.0
+"""A handle ends within this many text heights of its text; matplotlib's is 2 em long and 0.8 em away, R's up to 4."""
+
+COLOURED = 40.0
+"""Distance in RGB from which a handle's colour is not that of the text."""
+
+
+FAINT = 34.0
+"""Distance in RGB from the page below which nothing is a handle: paper grain and JPEG noise; pale yellows are 60
+away."""
+
+OTHER_HUE = 0.04
+"""One minus the cosine of two colours' ways from the page, from which a text is not written in the curve's hue: orange
+and red are 0.05 apart."""
+
+HATCHED = 0.2
+"""Share of a handle's pixels that have its colour under black hatches; JPEG tints fewer pixels of a black line."""
+
+SAME_INK = 0.99
+"""Cosine between two colours' ways from the page from which the paler one is an edge of the other."""
+
+DRAWN_LETTERS = 4
+"""The most letters that OCR makes of a jagged curve; a longer text that a curve passes may hang together with it."""
+
+SYMBOLS = "-–—_~=•●○■□▲△▼◆◇★☆*+×口日一|. "
+"""What OCR makes of handles. No name begins or ends with one of them."""
+
+HANDLE_WIDE = 0.35
+"""Text heights from which a coloured piece within a text is the next entry's handle: a patch is as wide as a
+narrow letter."""
+
+BELOW = 0.15
+"""Text heights by which the ends of handles that stand exactly below each other differ; compression blurs them."""
+
+INKED = 0.45
+"""Share of the ink in a handle's columns that has its colour: a black outline takes half of a small patch."""
+
+MOST_PARTS = 10
+"""Names in one row of a legend, and crops that are read again for them."""
+
+SURE = 0.6
+"""Confidence of OCR from which the text of a crop is taken for a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name and how its series is drawn. `box` holds the handle and the text; `direct`: the text itself has the
+    colour."""
+
+    name: str
+    line: int
+    colour: Colour
+    handle: Box
+    box: Box
+    height: float
+    direct: bool = False
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Tells entries apart: those of a row that was read as one text share its line."""
+        return self.line, round(self.box[0])
+
+    @property
+    def is_patch(self) -> bool:
+        """Whether the handle is as high as a filled rectangle would be."""
+        return self.handle[3] - self.handle[1] >= 0.38 * self.height
+
+
+def parted(picture: Picture, tokens: Sequence[Token], taken: set[int], reread: ReadCrops | None) -> list[Token]:
+    """The texts, those that span several entries of a row taken apart at the handles between their names.
+
+    The names are read again, since where a character stands in a text is not known; without `reread` such a text
+    names nothing.
+    """
+    found: list[Token] = []
+    for token in tokens:
+        able = token.whole and token.upright and token.line not in taken and token.width > 3 * token.height
+        between = _handles_within(picture, token) if able else []
+        if not between:
+            found.append(token)
+            continue
+        found += _names_between(picture, token, between, reread)
+    return found
+
+
+def _handles_within(picture: Picture, token: Token) -> list[tuple[int, int]]:
+    """First and last column of each handle that stands within a text with names on both of its sides."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    y0, x0 = max(y0, 0), max(x0, 0)
+    part = picture.rgb[y0:y1, x0:x1].astype(np.float32)
+    distance = picture.distance[y0:y1, x0:x1]
+    if part.shape[0] < 5 or part.shape[1] < 12:
+        return []
+    ink = distance > INK
+    own = _written_colour(part, distance, picture.page)
+    coloured = ink & (np.linalg.norm(part - own, axis=2) > COLOURED) & _off_ray(part, own, picture)
+    middle = slice(part.shape[0] // 4, part.shape[0] - part.shape[0] // 4)
+    closed = cv2.morphologyEx(coloured.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+    # A line has no letters above and below it: its columns hold nothing else.
+    _, _, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    height = token.height
+    spans = [
+        (int(x), int(x + w - 1))
+        for x, y, w, h, size in stats[1:40]
+        if w >= max(HANDLE_WIDE * height, 5)
+        and w <= 4.6 * height
+        and size >= 8
+        and coloured[middle, x : x + w].any()
+        and float(coloured[:, x : x + w].sum() / max(int(ink[:, x : x + w].sum()), 1)) > INKED
+    ]
+    merged: list[tuple[int, int]] = []
+    for a, b in sorted(spans):
+        if merged and a - merged[-1][1] <= 0.5 * height:  # a marker in front of its line, dashes
+            merged[-1] = merged[-1][0], max(b, merged[-1][1])
+        else:
+            merged.append((a, b))
+    inner = [(a + x0, b + x0) for a, b in merged]
+    bounds = [x0, *(edge for pair in inner for edge in pair), x1]
+    names = [bounds[i + 1] - bounds[i] >= 0.8 * height for i in range(0, len(bounds), 2)]
+    return inner if sum(names) >= 2 else []
+
+
+def _written_colour(part: npt.NDArray[np.float32], distance: npt.NDArray[np.float32], page: Colour) -> Colour:
+    """What a text is written in: of the two colours that most of its strong ink has, the one in more columns. A thick
+    handle has more pixels than thin letters, but is not as wide as the names. The paler of two shades of one hue is
+    that of the letters' edges."""
+    strong = distance >= 0.6 * float(distance.max())
+    first = mode_colour(part[strong].astype(np.uint8))
+    near = strong & (np.linalg.norm(part - first, axis=2) <= COLOURED)
+    rest = strong & ~near
+    if not rest.any():
+        return first
+    second = mode_colour(part[rest].astype(np.uint8))
+    if _cosine(first - page, second - page) > SAME_INK:
+        return max(first, second, key=lambda colour: float(np.linalg.norm(colour - page)))
+    other = rest & (np.linalg.norm(part - second, axis=2) <= COLOURED)
+    return second if other.any(axis=0).sum() > near.any(axis=0).sum() else first
+
+
+def _names_between(
+    picture: Picture, token: Token, handles: Sequence[tuple[int, int]], reread: ReadCrops | None
+) -> list[Token]:
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    bounds = [x0, *(edge for pair in handles for edge in pair), x1]
+    gaps = [(bounds[i] + 1, bounds[i + 1]) for i in range(0, len(bounds), 2)]
+    boxes = []
+    for a, b in gaps[:MOST_PARTS]:
+        columns = np.flatnonzero((picture.distance[max(y0, 0) : y1, max(a, 0) : b] > 60).any(axis=0))
+        if b - a >= 0.5 * token.height and len(columns) >= 3:
+            boxes.append((max(a, 0) + int(columns[0]), y0, max(a, 0) + int(columns[-1]) + 1, y1))
+    if reread is None or len(boxes) < 2:
+        return []
+    pad = max(round(0.15 * token.height), 2)
+    crops = [
+        np.ascontiguousarray(picture.rgb[max(b, 0) : d, max(a - pad, 0) : min(c + pad, picture.width)])
+        for a, b, c, d in boxes
+    ]
+    found = []
+    for (a, b, c, d), (text, confidence) in zip(boxes, reread(crops), strict=True):
+        name = text.strip(SYMBOLS)
+        if confidence >= SURE and name:
+            found.append(Token(name, (float(a), float(b), float(c), float(d)), token.line, readings(name)))
+    return found
+
+
+def find_entries(picture: Picture, tokens: Sequence[Token], taken: set[int]) -> list[Entry]:
+    """The legend entries; `taken` are lines that are tick labels, titles and axis labels."""
+    able = [t for t in tokens if t.whole and t.upright and t.line not in taken and _could_name(t)]
+    words = [t for t in able if not t.numerals and not is_marker(picture, t)]
+    left = _grouped([entry for token in words if (entry := _entry(picture, token, -1)) is not None])
+    right = _grouped([entry for token in words if (entry := _entry(picture, token, 1)) is not None])
+    entries = left if len(left) >= len(right) else right
+    if len(entries) <= 1:  # names that are numbers, such as the orders of polynomials
+        numbers = [t for t in able if t.numerals and not is_marker(picture, t)]
+        numeric = _grouped([entry for token in numbers if (entry := _entry(picture, token, -1)) is not None])
+        numeric = _of_one_width(picture, numeric, numbers)
+        if len(numeric) >= 2 and _is_column(numeric):
+            return sorted(numeric, key=lambda e: e.box[1])
+    return _with_members(picture, entries, able, -1 if entries is left else 1)
+
+
+def _could_name(token: Token) -> bool:
+    return any(c.isalnum() for c in token.text) and token.height >= 5 and len(token.text) <= 60
+
+
+def is_marker(picture: Picture, token: Token) -> bool:
+    """Whether a lone letter is a marker: those are coloured, letters of legends nearly always black or grey."""
+    if len(token.text) > 2:
+        return False
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    part = picture.rgb[max(y0, 0) : y1, max(x0, 0) : x1].reshape(-1, 3)
+    return not len(part) or not token.text.isascii() or bool((np.ptp(part.astype(np.int32), axis=1) > 60).mean() > 0.1)
+
+
+def is_drawn(picture: Picture, token: Token) -> bool:
+    """Whether what OCR read is a stretch of a curve: nearly all of its ink goes on beyond its box as one piece."""
+    if len(token.text) > DRAWN_LETTERS:
+        return False
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    pad = max(round(token.height), 6)
+    a, b = max(x0 - pad, 0), max(y0 - pad, 0)
+    distance = picture.distance[b : y1 + pad, a : x1 + pad]
+    inside = distance[y0 - b : y1 - b, x0 - a : x1 - a]
+    if not inside.size or inside.max() <= INK:
+        return False
+    strong = distance > max(INK, 0.45 * float(inside.max()))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(strong.astype(np.uint8), connectivity=8)
+    own = np.bincount(labels[y0 - b : y1 - b, x0 - a : x1 - a].ravel(), minlength=count)
+    own[0] = 0
+    # Letters end within their box, to within what OCR cuts off.
+    outside = (stats[:, 4] - own > 0.25 * own) & (stats[:, 2] > 0.5 * token.width)
+    return bool(own[outside].sum() > 0.85 * max(own.sum(), 1))
+
+
+def _entry(picture: Picture, token: Token, side: int) -> Entry | None:
+    """The text with the handle at its left (-1) or right (1), None where none stands there."""
+    x0, y0, x1, y1 = token.box
+    height = min(token.height, 40.0)
+    middle = token.y
+    own = _text_colour(picture, token)
+    # The box may begin at the handle, when OCR took it for a letter.
+    inner = min(2.2 * height, 0.6 * token.width)
+    a, b = (x0 - REACH * height, x0 + inner) if side < 0 else (x1 - inner, x1 + REACH * height)
+    top, bottom = round(middle - 0.55 * height), round(middle + 0.55 * height)
+    lo, hi = max(round(a), 0), min(round(b), picture.width)
+    top, bottom = max(top, 0), min(bottom, picture.height)
+    if hi - lo < 3 or bottom - top < 3:
+        return None
+    distance = picture.distance[top:bottom, lo:hi]
+    pixels = picture.rgb[top:bottom, lo:hi].astype(np.float32)
+    ink = distance > INK
+    edge = round(x0) - lo if side < 0 else round(x1) - lo
+    coloured = ink & (np.linalg.norm(pixels - own, axis=2) > COLOURED) & _off_ray(pixels, own, picture)
+    if side < 0:
+        ink[:, max(edge - 1, 0) :] &= coloured[:, max(edge - 1, 0) :]
+    else:
+        ink[:, : edge + 1] &= coloured[:, : edge + 1]
+    found = _handle(ink, coloured, edge, side, height)
+    if found is None:
+        return None
+    h0, v0, h1, v1, mask = found
+    if float(np.percentile(distance[mask], 95)) < FAINT:  # paper, or noise of a compressed image
+        return None
+    colour = _handle_colour(picture.rgb[top:bottom, lo:hi][mask], distance[mask])
+    if v1 - v0 >= bottom - top and _goes_on(picture, colour, lo + (h0 + h1) // 2, (top, bottom), height):
+        return None
+    handle = (float(lo + h0), float(top + v0), float(lo + h1), float(top + v1))
+    name = token.text.lstrip(SYMBOLS) or token.text
+    if (side < 0 and handle[2] > x0 + 0.3 * height) or (side > 0 and handle[0] < x1 - 0.3 * height):
+        name = _without_symbol(name, side)
+    box = (min(handle[0], x0), min(y0, handle[1]), max(handle[2], x1), max(y1, handle[3]))
+    return Entry(name, token.line, colour, handle, box, height)
+
+
+def _goes_on(picture: Picture, colour: Colour, column: int, rows: tuple[int, int], height: float) -> bool:
+    """Whether a piece as high as a line of text goes on above or below it: a spine, a frame or a bar, no handle."""
+    for row in (round(rows[0] - 0.5 * height), round(rows[1] + 0.5 * height)):
+        if not 0 <= row < picture.height:
+            continue
+        between = picture.rgb[min(row, rows[0]) : max(row + 1, rows[1]), column].astype(np.float32)
+        if bool((np.linalg.norm(between - colour, axis=1) <= COLOURED).all()):
+            return True
+    return False
+
+
+def _text_colour(picture: Picture, token: Token) -> Colour:
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    x0 += round(0.3 * (x1 - x0))  # past what may be a handle
+    part = picture.rgb[max(y0, 0) : y1, max(x0, 0) : x1].reshape(-1, 3)
+    distance = picture.distance[max(y0, 0) : y1, max(x0, 0) : x1].ravel()
+    if not len(distance) or distance.max() <= INK:
+        return np.zeros(3, np.float32)
+    return np.asarray(np.median(part[distance >= 0.75 * distance.max()], axis=0), np.float32)
+
+
+def text_colour(picture: Picture, token: Token) -> Colour:
+    """The colour that a text is written in, [3]."""
+    return _text_colour(picture, token)
+
+
+def _off_ray(pixels: npt.NDArray[np.float32], own: Colour, picture: Picture) -> npt.NDArray[np.bool_]:
+    """Pixels that are no mixture of the text's colour and the page."""
+    ray = own - picture.page
+    length = float(ray @ ray)
+    if length < 1:
+        return np.ones(pixels.shape[:2], np.bool_)
+    share = np.clip((pixels - picture.page) @ ray / length, 0, 1.1)
+    rest = pixels - picture.page - share[..., None] * ray
+    return np.asarray(np.linalg.norm(rest, axis=2) > 30)
+
+
+def _handle(
+    ink: npt.NDArray[np.bool_],
+    coloured: npt.NDArray[np.bool_],
+    edge: int,
+    side: int,
+    height: float,
+) -> tuple[int, int, int, int, npt.NDArray[np.bool_]] | None:
+    """The box and pixels of the handle within a strip; `edge` is where the text begins in it."""
+    rows, columns = ink.shape
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    pieces = []
+    for index in range(1, min(count, 60)):
+        x, y, w, h, size = (int(v) for v in stats[index])
+        gap = edge - (x + w) if side < 0 else x - edge
+        if h >= rows and w <= max(3, 0.2 * height):  # a legend's frame or a vertical line
+            continue
+        if gap < -2.3 * height or size < 3 or (x == 0 and side < 0) or (x + w == columns and side > 0):
+            continue
+        if y + h < rows * 0.3 or y > rows * 0.7:  # what stands above or below the middle is of another line
+            continue
+        share = float(coloured[y : y + h, x : x + w][labels[y : y + h, x : x + w] == index].mean())
+        if share < 0.3 and gap < 0.25 * height and h >= 0.45 * rows and w < 0.8 * height:
+            continue  # the text's first letter, outside of its box
+        pieces.append((gap, x, y, w, h, index, share))
+    outside = [piece for piece in pieces if piece[0] >= -0.3 * height]
+    inside = [piece for piece in pieces if piece[0] < -0.3 * height and piece[6] > 0.5]
+    # Within the text only where OCR took the handle for a letter: then what stands far outside is data.
+    pieces = inside if inside and min((p[0] for p in outside), default=height) > 0.9 * height else outside or pieces
+    if any(piece[6] > 0.5 for piece in pieces):
+        pieces = [piece for piece in pieces if piece[6] > 0.3]
+    if not pieces:
+        return None
+    pieces.sort()
+    nearest = pieces[0]
+    if nearest[0] > 2.2 * height:
+        return None
+    chosen = [nearest]
+    for piece in pieces[1:]:  # dashes, and a marker in front of a line
+        reach = max(p[1] + p[3] for p in chosen) if side > 0 else min(p[1] for p in chosen)
+        space = reach - (piece[1] + piece[3]) if side < 0 else piece[1] - reach
+        is_data = piece[4] >= rows > nearest[4]  # a bar or a curve beside the legend goes on above and below
+        if space <= 0.75 * height and not is_data:
+            chosen.append(piece)
+    x0, y0 = min(p[1] for p in chosen), min(p[2] for p in chosen)
+    x1, y1 = max(p[1] + p[3] for p in chosen), max(p[2] + p[4] for p in chosen)
+    if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > 4.6 * height:
+        return None
+    mask = np.isin(labels, [p[5] for p in chosen])
+    return x0, y0, x1, y1, mask
+
+
+def _handle_colour(pixels: npt.NDArray[np.uint8], distance: npt.NDArray[np.float32]) -> Colour:
+    """What the handle is mostly drawn in; of thin lines, whose pixels are half ground, the fullest."""
+    strong = pixels[distance >= 0.6 * np.percentile(distance, 95)]
+    saturation = np.ptp(strong.astype(np.int32), axis=1)
+    # Black edges of coloured markers and patches are not their colour.
+    coloured = strong[saturation > 40]
+    if len(coloured) >= 0.3 * len(strong):
+        return mode_colour(coloured)
+    # Black hatches and outlines leave little of a patch, and are further from the page than its colour.
+    weak = pixels[(distance > 2 * INK) & (np.ptp(pixels.astype(np.int32), axis=1) > 40)]
+    return mode_colour(weak if len(weak) >= HATCHED * len(pixels) else strong)
+
+
+def _without_symbol(name: str, side: int) -> str:
+    """The text without the letter that OCR made of the handle."""
+    parts = name.split()
+    if side < 0:
+        if len(parts) > 1 and (len(parts[0]) <= 2 and not parts[0].isdigit()):
+            return " ".join(parts[1:])
+        if len(name) > 3 and name[0] in "Il|1" and name[1].isupper() and name[2].islower():  # a patch as a letter
+            return name[1:]
+        return name.lstrip(SYMBOLS) or name
+    if len(parts) > 1 and (len(parts[-1]) <= 2 and not parts[-1].isdigit()):
+        return " ".join(parts[:-1])
+    return name.rstrip(SYMBOLS) or name
+
+
+def _grouped(entries: list[Entry]) -> list[Entry]:
+    """The largest set of entries whose handles stand in columns or rows, and further columns of handles of one size,
+    as each panel of a figure may have a legend; a single one only if it is clearly a handle."""
+    if len(entries) <= 1:
+        return entries
+    best: list[Entry] = []
+    for first in entries:
+        group = [e for e in entries if _aligned(first, e)]
+        # Entries of further columns stand in the rows of the first.
+        rows = [e for e in entries if any(abs(_middle(e) - _middle(g)) < 0.4 * g.height for g in group)]
+        keys = {e.key for e in group}
+        group += [e for e in rows if e.key not in keys and _like(first, e)]
+        if len(group) > len(best):
+            best = group
+    if len(best) < 2:
+        return entries[:1]
+    found = list(best)
+    for first in entries:
+        keys = {e.key for e in found}
+        if first.key not in keys:
+            column = [e for e in entries if e.key not in keys and _is_below(first, e)]
+            found += column if len(column) >= 2 and _is_column(column) else []
+    return found
+
+
+def _is_below(a: Entry, b: Entry) -> bool:
+    """Whether two handles of one size stand exactly below each other in lines that follow."""
+    same = abs(a.handle[0] - b.handle[0]) <= 2 and abs(a.handle[2] - b.handle[2]) <= 2
+    return same and abs(_middle(a) - _middle(b)) <= 2.6 * max(a.height, b.height)
+
+
+def _is_column(entries: Sequence[Entry]) -> bool:
+    """Whether handles of different colours stand exactly below each other, as numbers at bars and points do not."""
+    starts, ends = [e.handle[0] for e in entries], [e.handle[2] for e in entries]
+    apart = min(float(np.linalg.norm(a.colour - b.colour)) for i, a in enumerate(entries) for b in entries[:i])
+    slack = max(3.0, BELOW * min(e.height for e in entries))
+    return max(starts) - min(starts) <= slack and max(ends) - min(ends) <= slack and apart > COLOURED
+
+
+def _aligned(a: Entry, b: Entry) -> bool:
+    return abs(a.handle[0] - b.handle[0]) <= 0.5 * a.height + 2 or abs(a.handle[2] - b.handle[2]) <= 0.5 * a.height + 2
+
+
+def _like(a: Entry, b: Entry) -> bool:
+    wide, other = a.handle[2] - a.handle[0], b.handle[2] - b.handle[0]
+    return abs(wide - other) <= 0.8 * a.height and 0.6 <= a.height / max(b.height, 1) <= 1.7
+
+
+def _middle(entry: Entry) -> float:
+    return (entry.handle[1] + entry.handle[3]) / 2
+
+
+def _of_one_width(picture: Picture, entries: Sequence[Entry], able: Sequence[Token]) -> list[Entry]:
+    """The entries, those whose handle took in something beside it (a curve, an error bar) seen where others have
+    theirs."""
+    if len(entries) < 3:
+        return list(entries)
+    typical = float(np.median([e.handle[2] - e.handle[0] for e in entries]))
+    models = [e for e in entries if abs(e.handle[2] - e.handle[0] - typical) <= 3]
+    tokens = {token.line: token for token in able}
+    found = []
+    for entry in entries:
+        wide = entry.handle[2] - entry.handle[0] > typical + 0.3 * entry.height
+        model = next((m for m in models if abs(m.handle[2] - entry.handle[2]) <= 3), None)
+        again = (
+            _entry_at(picture, tokens[entry.line], model)
+            if wide and model is not None and entry.line in tokens
+            else None
+        )
+        found.append(again or entry)
+    return found
+
+
+def _with_members(picture: Picture, entries: list[Entry], able: Sequence[Token], side: int) -> list[Entry]:
+    """Texts in the columns of a legend whose handles were missed are looked at again where the others have theirs."""
+    entries = _of_one_width(picture, entries, able)
+    if len(entries) < 2 or side > 0:
+        return sorted(entries, key=lambda e: (round(e.box[0] / 40), e.box[1]))
+    height = float(np.median([e.height for e in entries]))
+    known = {e.line for e in entries}
+    for token in able:
+        if token.line in known or token.numerals or not 0.6 <= token.height / height <= 1.7:
+            continue
+        for other in entries:
+            text_start = other.box[0] if other.handle[2] < other.box[0] + 1 else other.handle[2] + 0.3 * height
+            text_start = max(text_start, other.handle[2])
+            steps = abs(token.y - _middle(other)) / height
+            if abs(token.box[0] - text_start) <= 1.3 * height and steps <= 2.6:
+                entry = _entry_at(picture, token, other)
+                if entry is not None:
+                    entries.append(entry)
+                    known.add(token.line)
+                break
+    return sorted(entries, key=lambda e: (round(e.box[0] / 40), e.box[1]))
+
+
+def _entry_at(picture: Picture, token: Token, model: Entry) -> Entry | None:
+    """The entry of a text whose handle stands right above or below that of `model`."""
+    lo, hi = max(round(model.handle[0]), 0), round(model.handle[2])
+    top, bottom = max(round(token.y - 0.4 * token.height), 0), round(token.y + 0.4 * token.height)
+    distance = picture.distance[top:bottom, lo:hi]
+    ink = distance > INK
+    if not ink.size or ink.sum() < 3 or ink.any(axis=0).mean() < 0.3:
+        return None
+    rows = np.flatnonzero(ink.any(axis=1))
+    colour = _handle_colour(picture.rgb[top:bottom, lo:hi][ink], distance[ink])
+    handle = (float(lo), float(top + rows[0]), float(hi), float(top + rows[-1] + 1))
+    name = _without_symbol(token.text, -1) if token.box[0] < model.handle[2] else token.text
+    box = (min(handle[0], token.box[0]), token.box[1], token.box[2], token.box[3])
+    return Entry(name, token.line, colour, handle, box, token.height)
+
+
+def direct_labels(
+    picture: Picture, tokens: Sequence[Token], taken: set[int], colours: Sequence[Colour]
+) -> dict[int, Entry]:
+    """Names written in the colour of their curve: index of the colour → entry. A colour with two texts has none."""
+    found: dict[int, list[Entry]] = {}
+    for token in tokens:
+        if token.line in taken or not token.whole or not token.upright or token.numerals or not _could_name(token):
+            continue
+        if len(token.text) <= 2:  # most likely a marker that OCR took for a letter
+            continue
+        own = _text_colour(picture, token)
+        if np.ptp(own) < 50:  # black and grey texts name nothing by their colour
+            continue
+        near = [float(np.linalg.norm(own - colour)) for colour in colours]
+        unlike = [1 - _cosine(own - picture.page, colour - picture.page) for colour in colours]
+        if near and min(near) >= 60:  # in another light, or half-transparent: the hue stays
+            near = [60 * share / OTHER_HUE for share in unlike]
+        if near and min(near) < 60 and sorted(near)[:2][-1] - min(near) > (25 if len(near) > 1 else -1):
+            entry = Entry(token.text, token.line, own, token.box, token.box, token.height, direct=True)
+            found.setdefault(int(np.argmin(near)), []).append(entry)
+    return {index: entries[0] for index, entries in found.items() if len(entries) == 1}
+
+
+def _cosine(a: Colour, b: Colour) -> float:
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-6))
+
+
+def region(entries: Sequence[Entry]) -> list[Box]:
+    """The boxes that legends take: nothing in them is data. Direct labels take their own boxes only."""
+    grouped = [e for e in entries if not e.direct]
+    boxes = [e.box for e in entries if e.direct]
+    if grouped:
+        pad = 0.45 * max(e.height for e in grouped)
+        boxes.append(
+            (
+                min(e.box[0] for e in grouped) - pad,
+                min(e.box[1] for e in grouped) - pad,
+                max(e.box[2] for e in grouped) + pad,
+                max(e.box[3] for e in grouped) + pad,
+            )
+        )
+    return boxes

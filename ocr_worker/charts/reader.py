@@ -1,0 +1,666 @@
+"""Reads the data of a chart: kind, axes, legend, tracing, facts and checks put together. The room's entry.
+
+`read_chart` never raises, whatever the image: what cannot be read is abstained from with a reason. A wrong claim is
+worse than none. The modules of this room know one step each; this one knows their order.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from llava_graph.chart import Chart, ChartKind, Panel, Series
+from llava_graph.curves import facts_of
+from llava_graph.ocr import Line
+from ocr_worker.charts import areas as areas_
+from ocr_worker.charts import axes as axes_
+from ocr_worker.charts import bars as bars_
+from ocr_worker.charts import checks, colours, kinds, legend, lines, picture, rows, scatter, skew, texts
+from ocr_worker.charts.areas import Area
+from ocr_worker.charts.axes import Labels, ReadCrops, Scale
+from ocr_worker.charts.colours import Layer, View
+from ocr_worker.charts.deadline import Deadline
+from ocr_worker.charts.errors import AbstainError, DeadlineError
+from ocr_worker.charts.legend import Entry
+from ocr_worker.charts.lines import Named
+from ocr_worker.charts.picture import Picture, Pixels
+from ocr_worker.charts.texts import Token
+
+REVISION = "chart-3"
+"""Raised with every change of what is read: results of another revision are read again."""
+
+MAX_SERIES = 10
+"""More curves than this cannot be told apart by colour, and each takes time."""
+
+BARS_SHARE = 0.5
+"""Share of the coloured ink that must lie in rectangles on a common base for a chart to be one of bars."""
+
+DRAWN = 3.0
+"""How well an area must be backed by lines (see `areas.drawn`) to be one without an x scale: two spines, or a grid both
+ways."""
+
+LEAST_LABELS = 2
+"""Texts along an x axis of which no scale is known: with fewer the area may be none that curves are drawn in."""
+
+FILL_SHARE = 0.35
+"""Share of the ink in filled shapes that are no bars from which the chart is of a kind that is not read."""
+
+
+def read_chart(
+    image: Pixels,
+    ocr_lines: Sequence[Line],
+    deadline: Deadline | None = None,
+    reread: ReadCrops | None = None,
+) -> Chart:
+    """What can be read of a figure. `image`: RGB, [height, width, 3]; `ocr_lines` in pixels of it.
+
+    `reread` reads crops of tick labels that OCR missed; without it fewer axes are calibrated. Positions in the result
+    are pixels of `image`. Never raises.
+    """
+    try:
+        deadline = deadline or Deadline()
+        turn = skew.turn_of(image, ocr_lines) if image.ndim == 3 else None
+        if turn is None:
+            return _read(image, ocr_lines, deadline, reread)
+        straight, moved = skew.straightened(image, ocr_lines, turn)
+        return skew.moved_back(_read(straight, moved, deadline, reread), turn)
+    except AbstainError as error:
+        return Chart(abstained=error.reason, revision=REVISION)
+    except DeadlineError:
+        return Chart(abstained="deadline", revision=REVISION)
+    except (cv2.error, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError):
+        # What a hostile image can provoke in numpy, OpenCV or here must not cost the text that was read.
+        return Chart(abstained="reader_failed", revision=REVISION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """An area with what stands around it."""
+
+    area: Area
+    left: Labels
+    bottom: Labels
+    right: Labels
+    x_title: Token | None
+    y_title: Token | None
+
+
+def _read(image: Pixels, ocr_lines: Sequence[Line], deadline: Deadline, reread: ReadCrops | None) -> Chart:
+    if image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < picture.MIN_SIDE:
+        raise AbstainError("low_resolution")
+    figure = picture.prepare(np.ascontiguousarray(image), ocr_lines[:MAX_LINES])
+    deadline.check()
+    pieces = rows.apart(figure, texts.tokens(figure.lines), reread)
+    tokens = [t for t in pieces if not _is_no_text(figure, t) and not legend.is_drawn(figure, t)]
+    found = areas_.find_areas(figure, tokens, deadline)
+    if not found:
+        raise AbstainError("no_axes")
+    deadline.check()
+    layouts, entries = _with_legend(figure, found, tokens, reread)
+    taken = {line for layout in layouts for line in _taken(layout)}
+    panels = []
+    for layout in layouts:
+        try:
+            panels.append(_panel(figure, layout, layouts, tokens, entries, taken, deadline, reread))
+        except (AbstainError, DeadlineError) as error:
+            if isinstance(error, DeadlineError) and not any(map(_claims, panels)):
+                raise
+            reason = error.reason if isinstance(error, AbstainError) else "deadline"
+            panels.append(Panel("other", _box(layout.area.box, figure), abstained=reason))
+    if broken(layouts, panels):
+        panels = [replace(panel, series=(), abstained="broken_axis") for panel in panels]
+    return Chart(tuple(panels), revision=REVISION)
+
+
+def _claims(panel: Panel) -> bool:
+    return any(series.abstained is None for series in panel.series)
+
+
+def _is_no_text(figure: Picture, token: Token) -> bool:
+    """Whether a box is far too large for its letters, as where a detector takes a whole plot for a text."""
+    across = max(token.width, token.height) / max(len(token.text), 1)
+    return min(token.width, token.height) > 0.3 * min(figure.width, figure.height) and across > 0.08 * figure.width
+
+
+MAX_LINES = 400
+"""Lines of text that are looked at; a figure with more is a page or a table."""
+
+
+def _with_legend(
+    figure: Picture, found: Sequence[Area], tokens: Sequence[Token], reread: ReadCrops | None
+) -> tuple[list[_Layout], list[Entry]]:
+    """The layouts and the legend. What has a handle like others beside it names a series, and is no axis' title."""
+    layouts = [_layout(figure, area, tokens) for area in found]
+    ticks = {t.line for layout in layouts for t in (*layout.left.tokens, *layout.bottom.tokens)}
+    entries = legend.find_entries(figure, legend.parted(figure, tokens, ticks, reread), ticks)
+    titles = {t.line for layout in layouts for t in (layout.x_title, layout.y_title) if t is not None}
+    named = {entry.line for entry in entries}
+    if not titles & named:
+        return layouts, entries
+    if len(entries) < 2:
+        return layouts, []
+    others = [token for token in tokens if token.line not in named]
+    return [_layout(figure, area, others) for area in found], entries
+
+
+def _layout(figure: Picture, area: Area, tokens: Sequence[Token]) -> _Layout:
+    left = axes_.labels_at(figure, area, tokens, "left")
+    bottom = axes_.labels_at(figure, area, tokens, "bottom")
+    right = axes_.labels_at(figure, area, tokens, "right")
+    x_title = axes_.title_of(area, bottom, tokens, left.tokens)
+    y_title = axes_.title_of(area, left, tokens, bottom.tokens)
+    return _Layout(area, left, bottom, right, x_title, y_title)
+
+
+def _taken(layout: _Layout) -> set[int]:
+    """OCR lines that are tick labels or axis labels."""
+    titles = [title for title in (layout.x_title, layout.y_title) if title is not None]
+    return {token.line for token in (*layout.left.tokens, *layout.bottom.tokens, *titles)}
+
+
+def _panel(
+    figure: Picture,
+    layout: _Layout,
+    layouts: Sequence[_Layout],
+    tokens: Sequence[Token],
+    entries: Sequence[Entry],
+    taken: set[int],
+    deadline: Deadline,
+    reread: ReadCrops | None,
+) -> Panel:
+    area = layout.area
+    own = _entries_of(area, entries, layouts)
+    blocked = [*legend.region(own), *_texts_inside(figure, area, tokens)]
+    view = colours.view(figure, area, blocked)
+    if min(view.width, view.height) < areas_.MIN_SIDE - 8:
+        raise AbstainError("low_resolution")
+    known = [entry.colour for entry in own]
+    if len(known) > MAX_SERIES:
+        raise AbstainError("too_many_series")
+    others = colours.discover(view, known)
+    deadline.check()
+    x = _scale(figure, area, layout.bottom, tokens, reread)
+    y = _scale(figure, area, layout.left, tokens, reread)
+    if _spine_interrupted(figure, area):
+        raise AbstainError("broken_axis")
+    if _has_second_axis(figure, layout, layouts, tokens, y):
+        raise AbstainError("twin_axes")
+    deadline.check()
+    bars = _bars(figure, layout, view, own, others, x, y, tokens, taken, reread, deadline)
+    if bars is not None:
+        return bars
+    return _curves_or_points(figure, layout, view, own, others, x, y, tokens, taken, deadline)
+
+
+def _scale(
+    figure: Picture, area: Area, labels: Labels, tokens: Sequence[Token], reread: ReadCrops | None
+) -> Scale | None:
+    try:
+        return axes_.calibrate(figure, area, labels, tokens, reread)
+    except AbstainError:
+        return None
+
+
+def _entries_of(area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout]) -> list[Entry]:
+    """The legend entries of a panel: those within it, else those outside of all panels."""
+    inside = [e for e in entries if _inside(e, area)]
+    if inside:
+        return inside
+    outside = [e for e in entries if not any(_inside(e, layout.area) for layout in layouts)]
+    if len(layouts) > 1 and outside:
+        nearest = [min((layout.area for layout in layouts), key=partial(_distance, e)) for e in outside]
+        if len({other.box for other in nearest}) == len(layouts):  # each panel has a legend of its own beside it
+            return [e for e, other in zip(outside, nearest, strict=True) if other is area]
+    if len(layouts) > 1 and not outside:
+        # Panels that share a legend have it in one of them only.
+        return list(entries)
+    return outside
+
+
+def _distance(entry: Entry, area: Area) -> float:
+    """How far an entry lies outside of an area, in pixels."""
+    x0, y0, x1, y1 = entry.box
+    return float(max(area.x0 - x1, x0 - area.x1, 0.0) + max(area.y0 - y1, y0 - area.y1, 0.0))
+
+
+def _inside(entry: Entry, area: Area) -> bool:
+    x = (entry.handle[0] + entry.handle[2]) / 2
+    y = (entry.handle[1] + entry.handle[3]) / 2
+    return area.x0 <= x <= area.x1 and area.y0 <= y <= area.y1
+
+
+def _texts_inside(figure: Picture, area: Area, tokens: Sequence[Token]) -> list[tuple[float, float, float, float]]:
+    """The boxes of texts in the area, a little smaller than OCR makes them; markers taken for letters are no texts."""
+    boxes = []
+    for token in tokens:
+        if not (area.x0 < token.x < area.x1 and area.y0 < token.y < area.y1):
+            continue
+        if legend.is_marker(figure, token):
+            continue
+        x0, y0, x1, y1 = token.box
+        pad = 0.2 * min(y1 - y0, x1 - x0)
+        boxes.append((x0 + pad, y0 + 0.6 * pad, x1 - pad, y1 - 0.6 * pad))
+    return boxes
+
+
+def _spine_interrupted(figure: Picture, area: Area) -> bool:
+    """Whether the left spine has a gap, as the zigzag or the pair of strokes of a broken axis leaves it."""
+    x, y0, y1 = round(area.x0), round(area.y0) + 4, round(area.y1) - 4
+    if y1 - y0 < 30 or x < 1:
+        return False
+    drawn = np.asarray((figure.distance[y0:y1, x - 1 : x + 2] > 50).any(axis=1), np.bool_)
+    if drawn.mean() < 0.6 or not (drawn[:4].any() and drawn[-4:].any()):
+        return False
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~drawn, [False]]).astype(np.int8)))
+    longest = max((int(b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)), default=0)
+    return longest >= max(4, 0.008 * (y1 - y0))
+
+
+def _has_second_axis(
+    figure: Picture, layout: _Layout, layouts: Sequence[_Layout], tokens: Sequence[Token], y: Scale | None
+) -> bool:
+    """Whether numbers at the right side make another scale than those at the left."""
+    others = {token.line for other in layouts if other is not layout for token in other.left.tokens}
+    near = [n for n in layout.right.numbers if n.box[0] - layout.area.x1 < 3.5 * n.height and n.line not in others]
+    if len(near) < axes_.MIN_LABELS or y is None:
+        return False
+    right = _scale(figure, layout.area, replace(layout.right, tokens=tuple(near)), tokens, None)
+    if right is None:
+        return False
+    span = max(y.high - y.low, 1e-300)
+    return (
+        abs(right.value(y.start) - y.value(y.start)) > 0.02 * span
+        or abs(right.value(y.end) - y.value(y.end)) > 0.02 * span
+    )
+
+
+def _bars(
+    figure: Picture,
+    layout: _Layout,
+    view: View,
+    own: Sequence[Entry],
+    others: Sequence[colours.Colour],
+    x: Scale | None,
+    y: Scale | None,
+    tokens: Sequence[Token],
+    taken: set[int],
+    reread: ReadCrops | None,
+    deadline: Deadline,
+) -> Panel | None:
+    """The panel as a chart of bars; None where it is none."""
+    # Legend colours may be blended, data colours are not: those that are alike are one.
+    handles = colours.refined(view, [entry.colour for entry in own])
+    palette: list[tuple[colours.Colour, Entry | None]] = list(zip(handles, own, strict=True))
+    palette += [(c, None) for c in others if all(float(np.linalg.norm(c - k)) > 45 for k, _ in palette)]
+    layers = colours.nearest(view, [colour for colour, _ in palette])
+    boxes = []
+    for layer in layers:
+        deadline.check()
+        boxes.append(kinds.rectangles(layer.mask))
+    if own and any(len(b) for b, (_, entry) in zip(boxes, palette, strict=True) if entry):
+        # Greys and blacks that the legend does not name are frames, grids and texts upon the bars.
+        boxes = [
+            b[:0] if entry is None and colours.is_neutral(colour, view.ground) else b
+            for b, (colour, entry) in zip(boxes, palette, strict=True)
+        ]
+    if not any(len(b) for b in boxes):
+        return None
+    everything = np.concatenate([b for b in boxes if len(b)])
+    ink = (view.distance > 60) & view.free & ~view.grid
+    covered = float(everything[:, 4].sum()) / max(int(ink.sum()), 1)
+    if covered < BARS_SHARE:
+        return None
+    base = kinds.common_base(everything)
+    if base is None:
+        return None
+    kept = [b[_standing(b, everything, base)] if len(b) else b for b in boxes]
+    series = [Named(layer, entry) for layer, (_, entry) in zip(layers, palette, strict=True)]
+    used = [i for i, b in enumerate(kept) if len(b)]
+    if len(used) > MAX_SERIES and not all(len(kept[i]) == 1 for i in used):
+        raise AbstainError("too_many_series")
+    value_axis, category_labels = (y, layout.bottom) if base.upright else (x, layout.left)
+    category_axis = x if base.upright else y
+    labels = _category_tokens(category_labels, figure, len(everything))
+    printed = [
+        t
+        for t in tokens
+        if t.numerals
+        and t.line not in taken
+        and layout.area.x0 - 3 < t.x < layout.area.x1 + 40
+        and layout.area.y0 - 25 < t.y < layout.area.y1
+    ]
+    kind, categories, found = bars_.read_bars(
+        view,
+        [series[i] for i in used],
+        [kept[i] for i in used],
+        base,
+        labels,
+        category_axis is not None and sum(bool(t.numerals) for t in labels) >= 0.6 * len(labels),
+        value_axis,
+        printed,
+        figure.scale,
+        partial(_read_names, figure, layout, tokens, reread) if reread is not None and base.upright else None,
+    )
+    x_title, y_title = (layout.x_title, layout.y_title) if base.upright else (layout.y_title, layout.x_title)
+    panel = Panel(
+        kind,
+        _box(layout.area.box, figure),
+        axes_.axis_of(None, x_title, categories),
+        axes_.axis_of(value_axis, y_title),
+        tuple(found),
+    )
+    return replace(panel, series=_with_facts(panel))
+
+
+def _standing(own: npt.NDArray[np.int32], everything: npt.NDArray[np.int32], base: kinds.Base) -> npt.NDArray[np.bool_]:
+    piled = kinds.standing(everything, base)
+    rows = {tuple(row) for row in everything[piled].tolist()}
+    return np.array([tuple(row) in rows for row in own.tolist()], np.bool_)
+
+
+def _category_tokens(labels: Labels, figure: Picture, count: int) -> list[Token]:
+    """The texts at the axis of the categories; a line that spans several of them is taken apart."""
+    upright = [t for t in labels.tokens if t.upright or len(t.text) > 1]
+    if labels.side != "bottom" or len(upright) >= count:
+        return upright
+    found: list[Token] = []
+    for token in upright:
+        wide = token.whole and token.line >= 0 and " " in token.text and token.width > 6 * token.height
+        found += texts.words(figure.lines[token.line], token.line) if wide else [token]
+    return found
+
+
+def _read_names(
+    figure: Picture,
+    layout: _Layout,
+    tokens: Sequence[Token],
+    reread: ReadCrops,
+    spans: Sequence[tuple[float, float]],
+) -> list[str] | None:
+    """What stands below bars at `spans` of columns, where OCR read the names of several of them as one text, or one
+    turned name as several; None where it did neither."""
+    labels = layout.bottom
+    step = spans[0][1] - spans[0][0]
+    joined = [t for t in labels.tokens if t.width > max(1.3 * step, FLAT * t.height)]
+    pieces = _turned_pieces(layout, tokens, spans)
+    if len(spans) > rows.MOST_PARTS or not (joined or pieces):
+        return None
+    if pieces:
+        between = (labels.edge + TICK, max(t.box[3] for t in pieces) + TICK)
+        found = rows.names_at(figure, rows.cut_at_blanks(figure, spans, between), between, reread, turned=True)
+        turned = [t for t in pieces if not t.upright and len(t.text) > 2]
+        kept = [
+            any(a < t.x < b and _letters(t.text) in _letters(n) for (a, b), n in zip(spans, found, strict=True))
+            for t in turned
+        ]
+        return found if sum(kept) >= SAME_LETTERS * len(kept) else None
+    height = float(np.median([t.height for t in joined]))
+    top, bottom = min(t.box[1] for t in joined), max(t.box[3] for t in joined)
+    if bottom - top > 1.6 * height:  # names of several lines
+        return None
+    between = (max(top, labels.edge + TICK), bottom)
+    found = rows.names_at(figure, rows.cut_at_blanks(figure, spans, between), between, reread)
+    read = _letters("".join(t.text for t in sorted(labels.tokens, key=lambda t: t.x)))
+    alike = difflib.SequenceMatcher(None, read, _letters("".join(found))).ratio()
+    return found if alike >= SAME_LETTERS else None
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _turned_pieces(layout: _Layout, tokens: Sequence[Token], spans: Sequence[tuple[float, float]]) -> list[Token]:
+    """The texts below an area whose names are turned, if OCR read some of these names in several pieces; else empty."""
+    area, title = layout.area, layout.x_title
+    below = [
+        t
+        for t in tokens
+        if area.y1 - 4 < t.box[1] < area.y1 + 0.8 * area.height
+        and t.width < spans[0][1] - spans[0][0]
+        and t is not title
+    ]
+    if sum(not t.upright and len(t.text) > 2 for t in below) < 2:
+        return []
+    per_name = [sum(a < t.x < b for t in below) for a, b in spans]
+    return below if max(per_name) > 1 else []
+
+
+SAME_LETTERS = 0.75
+"""Share of the letters that names read again have in common with what OCR read of them as one text."""
+
+FLAT = 3.0
+"""Width over height from which several names were read as one text; a slanted name has a box that is nearly square."""
+
+TICK = 2.0
+"""Pixels below an axis in which its tick marks, not its labels, are seen."""
+
+
+def _curves_or_points(
+    figure: Picture,
+    layout: _Layout,
+    view: View,
+    own: Sequence[Entry],
+    others: Sequence[colours.Colour],
+    x: Scale | None,
+    y: Scale | None,
+    tokens: Sequence[Token],
+    taken: set[int],
+    deadline: Deadline,
+) -> Panel:
+    area = layout.area
+    palette: list[tuple[colours.Colour, Entry | None]] = [(e.colour, e) for e in own]
+    for colour in others:
+        # A shade of a curve's colour is the edge of its markers.
+        if not any(colours.is_shade(colour, known, view.ground) and not _is_grey(known, view) for known, _ in palette):
+            palette.append((colour, None))
+    if not palette:
+        raise AbstainError("kind_unknown")
+    layers = colours.separate(view, [colour for colour, _ in palette])
+    deadline.check()
+    forms = []
+    for layer in layers:
+        deadline.check()
+        forms.append(kinds.shapes(layer))
+    deadline.check()
+    series = [Named(layer, entry) for layer, (_, entry) in zip(layers, palette, strict=True)]
+    kind = _kind(series, forms)
+    axes = axes_.axis_of(x, layout.x_title), axes_.axis_of(y, layout.y_title)
+    empty = Panel(kind, _box(area.box, figure), *axes)
+    if kind == "other":
+        return replace(empty, abstained="kind_not_read")
+    wanted = "curve" if kind == "line" else "points"
+    kept = [s for s, form in zip(series, forms, strict=True) if form.form == wanted and _is_data(s, own, view)]
+    if not own:
+        kept = _with_direct_names(figure, kept, tokens, taken)
+    if not kept:
+        return replace(empty, kind="other", abstained="kind_unknown")
+    if len(kept) > MAX_SERIES:
+        return replace(empty, abstained="too_many_series")
+    if y is None:
+        return replace(empty, abstained="axis_not_calibrated")
+    if checks.unexplained_share(view, layers) > checks.UNEXPLAINED:
+        return replace(empty, abstained="unexplained_ink")
+    if kind == "scatter":
+        if x is None:
+            return replace(empty, abstained="axis_not_calibrated")
+        found = scatter.read_scatter(view, kept, x, y, figure.scale)
+        if len(found) > 1:
+            found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
+        panel = replace(empty, series=tuple(found))
+        return replace(panel, series=_with_facts(panel))
+    place: Scale | Sequence[Token] = x if x is not None else _categories(layout)
+    if x is None and not _is_certain(figure, layout):
+        return replace(empty, abstained="axis_not_calibrated")
+    beyond = [_beyond(figure, area, s.layer) for s in kept]
+    hooked = [_hooked(figure, area, view, s.layer) for s in kept]
+    found, place = lines.read_lines(view, kept, place, y, figure.scale, beyond, hooked, deadline)
+    if not isinstance(place, Scale):
+        empty = replace(empty, x=axes_.axis_of(None, layout.x_title, [token.text for token in place]))
+    found = [
+        Series(s.name, s.line, s.colour, abstained="low_coverage") if _leaves(figure, k.layer, view) else s
+        for s, k in zip(found, kept, strict=True)
+    ]
+    if len(found) > 1:
+        # A colour that the legend does not name is a reference line or a rest of an edge, and of several curves without
+        # names none can be spoken of.
+        found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
+    drawn = {s.entry.key for s in kept if s.entry is not None}
+    missing = [e for e in own if e.key not in drawn]
+    found += [Series(e.name, e.line, colours.code(e.colour), abstained=_why_missing(e, own, view)) for e in missing]
+    panel = replace(empty, series=tuple(found))
+    return replace(panel, series=_with_facts(panel))
+
+
+def _is_grey(colour: colours.Colour, view: View) -> bool:
+    return colours.is_neutral(colour, view.ground)
+
+
+def _why_missing(entry: Entry, own: Sequence[Entry], view: View) -> str:
+    """Why a name of the legend has no curve: mostly its colour is another's as well."""
+    for other in own:
+        if other.key != entry.key and colours.alike(other.colour, entry.colour, view.ground):
+            return "same_colour_series"
+    return "low_coverage"
+
+
+def _unnamed(series: Series) -> Series:
+    return Series(None, None, series.colour, abstained="unnamed_series")
+
+
+def _is_data(named: Named, own: Sequence[Entry], view: View) -> bool:
+    """Unnamed greys are grids, frames and reference lines, unless nothing else is drawn."""
+    return named.entry is not None or not own or not colours.is_neutral(named.layer.colour, view.ground)
+
+
+def _kind(series: Sequence[Named], forms: Sequence[kinds.Shapes]) -> ChartKind:
+    """By the pixels of each form; the colours that a legend names alone decide where there is a legend."""
+    named = [i for i, s in enumerate(series) if s.entry is not None and forms[i].form != "nothing"]
+    considered = named or [i for i in range(len(series)) if forms[i].form != "nothing"]
+    sizes = {"curve": 0, "points": 0, "fill": 0, "bars": 0}
+    everything = 0
+    for i, form in enumerate(forms):
+        size = int(series[i].layer.mask.sum())
+        everything += size
+        if i in considered and form.form in sizes:
+            sizes[form.form] += size
+        elif form.form == "fill":
+            sizes["fill"] += size
+    if sizes["fill"] + sizes["bars"] > FILL_SHARE * max(everything, 1):
+        return "other"
+    curves = sum(forms[i].form == "curve" for i in considered)
+    points = sum(forms[i].form == "points" for i in considered)
+    if not curves and not points:
+        return "other"
+    if curves and points and not named:
+        return "line" if sizes["curve"] >= sizes["points"] else "scatter"
+    return "line" if curves >= points else "scatter"
+
+
+def _with_direct_names(figure: Picture, kept: list[Named], tokens: Sequence[Token], taken: set[int]) -> list[Named]:
+    names = legend.direct_labels(figure, tokens, taken, [s.layer.colour for s in kept])
+    return [Named(s.layer, names.get(index, s.entry)) for index, s in enumerate(kept)]
+
+
+def _is_certain(figure: Picture, layout: _Layout) -> bool:
+    """Whether an area of which no x scale is known surely is one: it has texts below it, and spines, grids or a filling
+    of its own. Of others a plateau of a curve may be taken for the bottom."""
+    area = layout.area
+    sides = (area.left, area.right, area.top, area.bottom)
+    return len(layout.bottom.tokens) >= LEAST_LABELS and areas_.drawn(area.box, sides, figure) >= DRAWN
+
+
+def _categories(layout: _Layout) -> list[Token]:
+    """The texts at the x axis, where they may be the categories that curves are drawn over; else empty."""
+    named = sorted((t for t in layout.bottom.tokens if not t.numerals), key=lambda t: t.x)
+    return named if len(named) >= axes_.MIN_LABELS and _evenly_spaced(named) else []
+
+
+def _evenly_spaced(tokens: Sequence[Token]) -> bool:
+    steps = np.diff([token.x for token in tokens])
+    return bool(len(steps) and steps.min() > 0.6 * steps.max())
+
+
+def _hooked(figure: Picture, area: Area, view: View, layer: Layer) -> tuple[bool, bool]:
+    """Whether the colour goes up or down by more than a value may be off in the left and the right border, which
+    belong to the spines: there a curve's last step is not seen. Of a curve in a spine's colour that cannot be told."""
+    if colours.is_neutral(layer.colour, view.ground):
+        return False, False
+    found = []
+    y0, y1 = view.y, view.y + view.height
+    for first, last in ((round(area.x0) - 2, view.x), (view.x + view.width, round(area.x1) + 3)):
+        strip = figure.rgb[y0:y1, max(first, 0) : min(last, figure.width)].astype(np.float32)
+        own = (np.linalg.norm(strip - layer.colour, axis=2) < 45).any(axis=1)
+        found.append(bool(own.mean() > HOOK))
+    return found[0], found[1]
+
+
+def _beyond(figure: Picture, area: Area, layer: Layer) -> tuple[bool, bool]:
+    """Whether the colour goes on past the left and the right of the area from where it reaches them."""
+    found = []
+    for at, inside in ((round(area.x0), slice(0, 4)), (round(area.x1), slice(-4, None))):
+        rows = np.flatnonzero(layer.mask[:, inside].any(axis=1))
+        x0, x1 = (at - 9, at - 4) if at == round(area.x0) else (at + 5, at + 10)
+        if not len(rows) or x0 < 0 or x1 > figure.width:
+            found.append(False)
+            continue
+        # A steep curve is some rows further after a few columns.
+        top = max(int(rows[0]) + round(area.y0) - STEEP, 0)
+        strip = figure.rgb[top : int(rows[-1]) + round(area.y0) + STEEP, x0:x1].astype(np.float32)
+        near = np.linalg.norm(strip - layer.colour, axis=2) < 45
+        found.append(bool(near.any(axis=0).mean() > 0.7))
+    return found[0], found[1]
+
+
+HOOK = lines.ROUGH_END
+"""Share of the height that a curve's stroke may take in a border beside its own thickness."""
+
+STEEP = 24
+"""Rows that a curve may rise or fall within the ten columns past the edge of an area: more is a vertical line."""
+
+
+def _leaves(figure: Picture, layer: Layer, view: View) -> bool:
+    """Whether the colour goes on above or below the area: it was found too small, or the curve is cut off."""
+    for edge, strip_rows in ((view.y, slice(0, 3)), (view.y + view.height, slice(-3, None))):
+        columns = np.flatnonzero(layer.mask[strip_rows].any(axis=0))
+        above = edge == view.y
+        y0, y1 = (edge - 11, edge - 6) if above else (edge + 6, edge + 11)
+        if not len(columns) or y0 < 0 or y1 > figure.height:
+            continue
+        left = max(int(columns[0]) + view.x - 8, 0)
+        strip = figure.rgb[y0:y1, left : int(columns[-1]) + view.x + 9].astype(np.float32)
+        if (np.linalg.norm(strip - layer.colour, axis=2) < 45).any(axis=1).mean() > 0.7:
+            return True
+    return False
+
+
+def _with_facts(panel: Panel) -> tuple[Series, ...]:
+    """Facts by the common definitions; those of overlapping clouds were made from all their pixels and stay."""
+    told = facts_of(panel)
+    return tuple(old if old.facts else new for old, new in zip(panel.series, told, strict=True))
+
+
+def broken(layouts: Sequence[_Layout], panels: Sequence[Panel]) -> bool:
+    """Whether areas above each other are one plot with an interrupted axis: same width, little between, no labels
+    there."""
+    if len(panels) < 2:
+        return False
+    for upper in layouts:
+        for lower in layouts:
+            gap = lower.area.y0 - upper.area.y1
+            same = abs(upper.area.x0 - lower.area.x0) <= 3 and abs(upper.area.x1 - lower.area.x1) <= 3
+            close = 0 < gap < 0.12 * min(upper.area.height, lower.area.height)
+            labelled = any(upper.area.y1 < token.y < lower.area.y0 for token in upper.bottom.tokens)
+            if same and close and not labelled and not (upper.area.bottom and lower.area.top):
+                return True
+    return False
+
+
+def _box(box: tuple[float, float, float, float], figure: Picture) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (round(edge / figure.scale, 1) for edge in box)
+    return x0, y0, x1, y1
