@@ -1,7 +1,8 @@
 """Runs the gateway: `python -m service`, or `llava-graph gateway`. Everything else is set in the environment.
 
-`--check` asks one that runs how it is, for health checks: a process of its own every few seconds, which must not load
-what only a gateway needs. So this module imports no more than the settings, and `service.run` when there is to be one.
+`--check` asks a running gateway for its state, for health checks: a new process every few seconds, which must not load
+what only a gateway needs. So this module imports only the settings, and imports `service.process.run`, or `.parent`,
+when it starts a gateway.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import sys
 import click
 from pydantic import ValidationError
 
-from llava_graph.local.addresses import Address
-from service.check import check_gateway
+from llava_graph.address import Address
+from service.process.check import check_gateway
 from service.settings import GatewaySettings
 
 
@@ -22,10 +23,14 @@ from service.settings import GatewaySettings
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one  [env: LLAVA_GRAPH_PORT]"
 )
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="Processes that answer at the port  [env: LLAVA_GRAPH_WORKERS]"
+)
 @click.option("--check", is_flag=True, help="Exit with 0 when the gateway at this address is ready, else with 1.")
-def main(host: str | None, port: int | None, check: bool) -> None:
-    """Run the gateway. Settings are environment variables with the prefix LLAVA_GRAPH_ (see the README)."""
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+def main(host: str | None, port: int | None, workers: int | None, check: bool) -> None:
+    """Run the gateway. Settings are environment variables with the prefix LLAVA_GRAPH_ (see docs/settings.md)."""
+    options = {"host": host, "port": port, "workers": workers}
+    given = {name: value for name, value in options.items() if value is not None}
     try:
         settings = GatewaySettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -33,15 +38,20 @@ def main(host: str | None, port: int | None, check: bool) -> None:
         raise click.ClickException("; ".join(wrong)) from error
     if check:
         sys.exit(_check(settings))
-    from service.run import run
+    if settings.workers > 1:
+        from service.process.parent import run_several
 
-    run(settings)
+        run_several(settings)
+    else:
+        from service.process.run import run
+
+        run(settings)
 
 
 def _check(settings: GatewaySettings) -> int:
-    """0 when the gateway that these settings describe is ready, else 1; says so in a line either way."""
+    """Exit status: 0 when the gateway that these settings describe is ready, else 1. Prints one line either way."""
     if settings.port == 0:
-        raise click.UsageError("--check wants the port of the gateway that is to be asked")
+        raise click.UsageError("--check needs the port of the gateway to ask")
     found = asyncio.run(check_gateway(Address(settings.host, settings.port).url))
     click.echo(found.words, err=not found.ok)
     return 0 if found.ok else 1

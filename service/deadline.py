@@ -1,4 +1,4 @@
-"""A deadline for calls to Redis that holds whatever redis-py does with it."""
+"""A deadline for calls to Redis that holds even where redis-py loses a cancellation."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ async def within(deadline_s: float, call: Coroutine[Any, Any, T]) -> T:
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """Else asyncio complains of an exception that nobody fetched from a task that was left to itself."""
+    """Takes the result of an abandoned task, or asyncio logs "Task exception was never retrieved"."""
     if not task.cancelled():
         task.exception()

@@ -1,17 +1,22 @@
-"""Every way in which the gateway says no, and the shapes in which it says so: RFC 9457 problem+json, and OpenAI's own
-where its clients ask.
+"""The gateway's errors, each with its code and HTTP status, and their two forms: RFC 9457 problem+json, and OpenAI's
+for OpenAI's clients.
 
     GatewayError
-    ├── RequestError                      the client can mend it
+    ├── RequestError                      the request is at fault: the client can correct it
+    │   ├── HeadMalformed         400     head_malformed       request line, headers or chunks are not HTTP
+    │   ├── HeadTooLarge          431     head_too_large
+    │   ├── RequestTooSlow        408     request_too_slow     head or body came too slowly
+    │   ├── HostNotAllowed        421     host_not_allowed     not a name of this gateway
+    │   ├── OriginNotAllowed      403     origin_not_allowed   a page of another site asks for a change
     │   ├── BodyMalformed         400     body_malformed
     │   ├── Unauthorized          401     unauthorized         no key, or none that is known
-    │   ├── LengthRequired        411     length_required      bytes are limited, and their number is not told
+    │   ├── LengthRequired        411     length_required      bytes are limited, and Content-Length is missing
     │   ├── RateLimited           429     rate_limited         this caller has asked for too much
     │   ├── BodyTooLarge          413     body_too_large
     │   ├── BodyTypeUnsupported   415     content_type_unsupported
     │   ├── FieldsInvalid         422     fields_invalid
     │   ├── FieldUnsupported      422     field_unsupported    OpenAI's, would change the answer, and is not ours
-    │   ├── ModelUnknown          404     model_not_found      another model than the one that is served
+    │   ├── ModelUnknown          404     model_not_found      none that is served here
     │   ├── CaptionTooLong        422     caption_too_long
     │   ├── QuestionTooLong       422     question_too_long
     │   ├── MessagesInvalid       422     messages_invalid
@@ -21,24 +26,29 @@ where its clients ask.
     │   ├── ImageUrlNotAllowed    422     image_url_not_allowed
     │   ├── ImageUrlFailed        422     image_url_failed     a listed host did not give an image
     │   ├── FigureRefused       413, 422  image_empty, image_undecodable, image_too_large, image_too_small
-    │   └── FigureUnknown         404     figure_unknown       never kept, forgotten, or dropped since
+    │   ├── FigureUnknown         404     figure_unknown       never kept, forgotten, or dropped since
+    │   ├── ChartNotRead          409     chart_not_read       the figure waits to be read, or could not be
+    │   ├── FeedbackOff           404     feedback_off         the operator has not turned it on
+    │   └── ReceiptMismatch       422     receipt_mismatch     a receipt that is not of the answer, or not of the figure
     ├── Overloaded                503     overloaded
     ├── FiguresUnavailable        503     figures_unavailable  the figures that are kept are out of reach
-    ├── Draining                  503     draining             it is being stopped
-    └── EngineFailure                     the model's server let us down
-        ├── EngineUnavailable     503     engine_unavailable   nobody answers, or a proxy says so
+    ├── FeedbackFull              507     feedback_full        as much is stored as may be
+    ├── FeedbackUnavailable       503     feedback_unavailable where it is stored cannot be written to
+    ├── Draining                  503     draining             the gateway is being stopped
+    └── EngineFailure                     the engine failed
+        ├── EngineUnavailable     503     engine_unavailable   no answer, or a proxy reports that
         ├── EngineTimeout         504     engine_timeout       connected, then silence past the deadline
-        ├── EngineRefused         502     engine_refused       a 4xx that no client of ours can mend
+        ├── EngineRefused         502     engine_refused       a 4xx that the client cannot correct
         ├── EngineError           502     engine_error         a 5xx, or an error within the stream
         ├── EngineGarbled         502     engine_garbled       not a stream of chat completion chunks
         └── EngineInterrupted     502     engine_interrupted   the stream ended before the answer did
 
-What the framework raises itself comes out in the same shape: `not_found`, `method_not_allowed`, `http_<status>`, and
-`internal_error` for what nobody foresaw. Once a stream has begun the same codes travel in its `error` event instead.
+Errors that the framework raises have the same form: `not_found`, `method_not_allowed`, `http_<status>`, and
+`internal_error` for unexpected exceptions. Once a stream has begun, its `error` event carries the same codes.
 
-OpenAI's shape has the same codes and the same statuses, save that 422 becomes 400, which is what OpenAI answers there.
+OpenAI's form has the same codes and statuses, except that 422 becomes 400, which is what OpenAI answers there.
 
-This module knows the words of a refusal, not when to refuse.
+This module defines the errors; it does not decide when to raise them.
 """
 
 # Each name says what happened; "Error" at the end of every one would say nothing more.
@@ -59,7 +69,7 @@ from llava_graph.figure import FigureError
 PROBLEM_JSON = "application/problem+json"
 
 _MAX_FIELDS = 32
-"""Wrong fields that a refusal names: a body can have a hundred thousand."""
+"""Most wrong fields that one error lists: a body can have a hundred thousand."""
 
 _FRAMEWORK_CODES = {400: "body_malformed", 404: "not_found", 405: "method_not_allowed"}
 
@@ -74,7 +84,7 @@ class GatewayError(HTTPException):
     title = "The gateway failed"
     status = 500
     retry_after_s: int | None = None
-    """Whole seconds after which trying again makes sense; None where waiting alone does not help."""
+    """Whole seconds until a retry can succeed (Retry-After); None where waiting does not help."""
     param: str | None = None
     """The field of the request that is at fault, where it is known to be one: for OpenAI's shape."""
 
@@ -94,6 +104,26 @@ class GatewayError(HTTPException):
 
 class RequestError(GatewayError):
     """The request itself is at fault."""
+
+
+class HeadMalformed(RequestError):
+    code, title, status = "head_malformed", "The request could not be read", 400
+
+
+class HeadTooLarge(RequestError):
+    code, title, status = "head_too_large", "Request line and headers are too large", 431
+
+
+class RequestTooSlow(RequestError):
+    code, title, status = "request_too_slow", "The request did not come in time", 408
+
+
+class HostNotAllowed(RequestError):
+    code, title, status = "host_not_allowed", "The gateway has another name", 421
+
+
+class OriginNotAllowed(RequestError):
+    code, title, status = "origin_not_allowed", "Another site's page may not ask for this", 403
 
 
 class BodyMalformed(RequestError):
@@ -199,6 +229,24 @@ class FigureUnknown(RequestError):
     code, title, status = "figure_unknown", "The figure is not kept here", 404
 
 
+class ChartNotRead(RequestError):
+    """There is no data of a figure, since it waits to be read or could not be."""
+
+    code, title, status = "chart_not_read", "The data of the figure is not read", 409
+
+    def __init__(self, detail: str, *, is_pending: bool) -> None:
+        self.retry_after_s = 2 if is_pending else None
+        super().__init__(detail)
+
+
+class FeedbackOff(RequestError):
+    code, title, status = "feedback_off", "Feedback is not taken here", 404
+
+
+class ReceiptMismatch(RequestError):
+    code, title, status = "receipt_mismatch", "The receipt is of something else", 422
+
+
 class Overloaded(GatewayError):
     code, title, status = "overloaded", "The gateway has more to do than it can", 503
     retry_after_s = 5
@@ -206,6 +254,17 @@ class Overloaded(GatewayError):
 
 class FiguresUnavailable(GatewayError):
     code, title, status = "figures_unavailable", "The figures that are kept cannot be reached", 503
+    retry_after_s = 5
+
+
+class FeedbackFull(GatewayError):
+    """Only the operator can make room, so waiting does not help."""
+
+    code, title, status = "feedback_full", "There is no room for more feedback", 507
+
+
+class FeedbackUnavailable(GatewayError):
+    code, title, status = "feedback_unavailable", "Feedback cannot be stored", 503
     retry_after_s = 5
 
 
@@ -221,7 +280,7 @@ class Draining(GatewayError):
 
 
 class EngineFailure(GatewayError):
-    """The engine is at fault, or what lies between."""
+    """The engine failed, or the network between gateway and engine."""
 
 
 class EngineUnavailable(EngineFailure):
@@ -250,6 +309,13 @@ class EngineGarbled(EngineFailure):
 class EngineInterrupted(EngineFailure):
     code, title, status = "engine_interrupted", "The answer broke off", 502
     retry_after_s = 5
+
+
+ENGINE_CODES = tuple(
+    failure.code
+    for failure in (EngineUnavailable, EngineTimeout, EngineRefused, EngineError, EngineGarbled, EngineInterrupted)
+)
+"""What an engine can fail with."""
 
 
 class FieldProblem(BaseModel):
@@ -287,7 +353,7 @@ class OpenAIProblem(BaseModel):
 
 
 def fields_invalid(errors: Sequence[Mapping[str, Any]]) -> FieldsInvalid:
-    """The refusal for what pydantic found wrong, by `loc` and `msg`; the rest of an entry may hold what was sent.
+    """FieldsInvalid from pydantic's errors, by `loc` and `msg`; other keys of an entry may hold what was sent.
 
     Steps of a `loc` that begin with @ are names that we gave to the members of a union, and stand in no request."""
     fields = []

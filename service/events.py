@@ -1,8 +1,8 @@
-"""What an explanation consists of: the parts that go out one by one as events, or together as one JSON object.
+"""The parts of an explanation: sent one by one as server-sent events, or together as one JSON object.
 
 An answer in a conversation about a kept figure consists of the same parts.
 
-The models here are the documentation of the interface too. They know nothing of HTTP or of how they are sent.
+These models are the schema of the API documentation too. They know nothing of HTTP or of how they are sent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from llava_graph.chart import ChartKind, FactKind
 
 
 class _Part(BaseModel):
@@ -23,9 +25,6 @@ class FigurePart(_Part):
     width: int = Field(description="Pixels of the upright image")
     height: int = Field(description="Pixels of the upright image")
 
-
-ContextParts = Literal["both", "caption", "ocr", "none"]
-"""What the model is told besides the image: caption and text of the figure, one of them, or nothing."""
 
 OcrStatus = Literal["ok", "cached", "off", "timeout", "failed"]
 OCR_STATUSES: tuple[OcrStatus, ...] = ("ok", "cached", "off", "timeout", "failed")
@@ -48,6 +47,83 @@ class OcrPart(_Part):
         "have been read as commands, and were made harmless: special tokens, role markers, invisible characters. Where "
         "several figures are explained together, all of them have the same number"
     )
+
+
+ChartStatus = Literal["ok", "cached", "abstained", "off", "timeout", "failed"]
+CHART_STATUSES: tuple[ChartStatus, ...] = ("ok", "cached", "abstained", "off", "timeout", "failed")
+
+
+class ChartAxis(_Part):
+    """One axis. Values on an axis of dates are in days since 1970-01-01."""
+
+    label: str | None = None
+    line: int | None = Field(None, description="Index of the OCR line that holds the label")
+    unit: str | None = None
+    scale: Literal["linear", "log", "date", "category"] | None = Field(
+        None, description="Null where the axis could not be calibrated: then no value along it is claimed"
+    )
+    low: float | None = Field(None, description="What the axis shows")
+    high: float | None = None
+    categories: list[str]
+
+
+class ChartPoint(_Part):
+    x: float | str = Field(description="In units of the x axis, or the text of a category")
+    y: float
+    px: float = Field(description="Where it lies in the upright image, in pixels")
+    py: float
+
+
+class ChartFact(_Part):
+    """Something that is true of a series."""
+
+    kind: FactKind
+    x: float | str | None = None
+    y: float | None = None
+    text: str | None = Field(None, description="Of a trend: rises, falls, flat, peaks, dips or unclear")
+    other: int | None = Field(None, description="Index of another series of the panel")
+
+
+class ChartSeries(_Part):
+    """A curve, the bars of one colour or a cloud of points. Nothing of an abstained one is claimed."""
+
+    name: str | None = None
+    line: int | None = Field(None, description="Index of the OCR line that names it")
+    colour: str | None = Field(None, description="As #rrggbb")
+    points: list[ChartPoint]
+    coverage: float = Field(description="Share of its extent along x that was traced")
+    x_tolerance: float = Field(description="Of points and facts, as a share of the axis")
+    y_tolerance: float
+    first_known: bool = Field(
+        description="False where it goes on past the left border, so that no first value is claimed"
+    )
+    last_known: bool
+    values_printed: bool = Field(description="Values of bars come from the labels at them, not from their lengths")
+    abstained: str | None = Field(None, description="Why nothing of it is claimed", examples=["same_colour_dashes"])
+    facts: list[ChartFact]
+
+
+class ChartPanel(_Part):
+    """One plot area with its axes."""
+
+    kind: ChartKind
+    area: tuple[float, float, float, float] = Field(description="x0, y0, x1, y1 in pixels of the upright image")
+    x: ChartAxis
+    y: ChartAxis
+    series: list[ChartSeries]
+    abstained: str | None = Field(None, description="Why nothing of it is claimed", examples=["axis_not_calibrated"])
+
+
+class ChartPart(_Part):
+    """The data read from the figure. Where there is none, `status` says so, and the answer goes on without."""
+
+    status: ChartStatus = Field(
+        description="ok and cached: read; abstained: looked at, and nothing is claimed; off: not wanted, or no worker "
+        "reads data; timeout and failed: as with the text"
+    )
+    ms: float = Field(description="What the worker took for it")
+    abstained: str | None = Field(None, description="Why nothing is claimed of the whole figure", examples=["no_axes"])
+    panels: list[ChartPanel]
 
 
 class DeltaPart(_Part):
@@ -86,13 +162,30 @@ class Link(_Part):
 
 
 class Mention(_Part):
-    """A stretch of the answer that stands neither in the figure's text nor in the caption, as the model was told them.
-
-    It may be read off the figure all the same, as the height of a curve, or be made up."""
+    """A number or name of the answer that is neither printed in the figure or caption nor agrees with its data."""
 
     start: int = Field(description="Characters (Unicode code points) from the beginning of the answer")
     end: int
     kind: Literal["number", "name"]
+
+
+class AnswerCheck(_Part):
+    """What the figure says to a stretch of the answer: a number, a name, a trend or a comparison.
+
+    printed: it stands in the figure or the caption. read: it agrees with the data that was read. contradicted: the data
+    says something else. unsupported: none of these, which is no reproach. Where several figures are explained together,
+    `line` and `panel` count through all of them."""
+
+    start: int = Field(description="Characters (Unicode code points) from the beginning of the answer")
+    end: int
+    kind: Literal["number", "name", "trend", "comparison"]
+    verdict: Literal["printed", "read", "contradicted", "unsupported"]
+    panel: int | None = Field(None, description="Where in the chart part it was read: panel, series, and point or fact")
+    series: int | None = None
+    point: int | None = None
+    fact: int | None = None
+    line: int | None = Field(None, description="The OCR line where a printed number stands; null for the caption")
+    instead: str | None = Field(None, description="Of a contradicted one: what was read")
 
 
 class ReceiptModel(_Part):
@@ -102,6 +195,11 @@ class ReceiptModel(_Part):
     revision: str
     template: str = Field(description="The context template, which puts caption and text into words")
     template_version: int
+    engine: str | None = Field(
+        None,
+        description="Name and version of the engine that answered, as it told them; null where it did not",
+        examples=["vllm 0.32.0"],
+    )
 
 
 class ReceiptOcr(_Part):
@@ -113,14 +211,22 @@ class ReceiptOcr(_Part):
     sha256: str = Field(description='Of these lines as compact JSON: [[x0,y0,x1,y1,"text"],…], x and y in 0 to 999')
 
 
+class ReceiptChart(_Part):
+    """The data that was read from a figure, as far as the model was told of it."""
+
+    status: ChartStatus
+    sha256: str = Field(description="Of the rows that the model was told, as compact JSON: a list of texts")
+
+
 class ReceiptFigure(_Part):
     id: str = Field(description="Hash of the upright pixels")
     width: int
     height: int
     turn: int = Field(description="Index of the turn that shows it")
-    context: ContextParts
+    context: str = Field(description="What the model was told", examples=["all", "both", "caption,chart"])
     caption: str = Field(description="As it was used: empty where the context leaves it out")
     ocr: ReceiptOcr
+    chart: ReceiptChart
 
 
 class ReceiptTurn(_Part):
@@ -165,8 +271,10 @@ class Answer(_Part):
     usage: Usage | None = Field(description="Null when the engine did not say")
     timings_ms: Timings
     grounding: list[Link]
+    checks: list[AnswerCheck] = Field(description="By `start`, never overlapping")
     unsupported: list[Mention] = Field(
-        description="Numbers and names that stand neither in the figure's text nor in the caption"
+        description="Numbers and names of the checks that are neither printed nor read. A view of `checks`, kept until "
+        "version 0.3"
     )
     receipt: Receipt
 
@@ -184,13 +292,15 @@ class Explanation(Answer):
 
     figure: FigurePart
     ocr: OcrPart
+    chart: ChartPart
 
 
-Part = FigurePart | OcrPart | DeltaPart | Answer | ErrorPart
+Part = FigurePart | OcrPart | ChartPart | DeltaPart | Answer | ErrorPart
 
 _NAMES: dict[type[_Part], str] = {
     FigurePart: "figure",
     OcrPart: "ocr",
+    ChartPart: "chart",
     DeltaPart: "delta",
     Answer: "done",
     ErrorPart: "error",

@@ -1,9 +1,8 @@
-"""How a figure is explained: at hand, read, put into the model's context, answered, grounded. The product's story.
+"""Explains a figure, step by step: obtain it, read it, build the model's context, stream the answer, check the answer.
 
-A figure is at hand because it was just sent (`opened`) or because it is kept (`stored`); from there on the two are the
-same. Several are explained together, and a conversation may have none at all. The parts of the answer come out of one
-generator as they are known. Who sends them, and in which form, is not known here; nor is anything of HTTP, Redis or the
-engine's wire.
+A figure was just uploaded (`opened`) or is kept in the store (`stored`); from there on the two are treated alike.
+Several can be explained together, and a conversation may have none. One generator yields the parts of the answer as
+they become known. This module does not know how they are sent, and nothing of HTTP, Redis or the engine's protocol.
 """
 
 from __future__ import annotations
@@ -12,75 +11,66 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
-from llava_graph.context import FigureContext, Shown, Turn, dialogue
+from llava_graph.chart import Chart
+from llava_graph.checks import Check, as_unsupported, checks
+from llava_graph.context import FigureContext, dialogue
+from llava_graph.context_parts import ContextParts
 from llava_graph.grounding import ground
-from llava_graph.manifest import ModelManifest
-from llava_graph.support import unsupported
-from service.admission import Admission
-from service.engine import Engine, Finish, Sampling
+from service.engine.client import Finish, Sampling
+from service.engine.models import ServedModel
 from service.errors import EngineInterrupted
 from service.events import (
     Answer,
-    ContextParts,
+    AnswerCheck,
+    ChartPart,
     DeltaPart,
-    Explanation,
     FigurePart,
     Link,
     Mention,
     OcrLine,
     OcrPart,
     Part,
+    ReceiptFigure,
     Timings,
 )
-from service.figure_store import FigureStore
-from service.figures import FigureOpener, OpenedFigure
+from service.figures.chart import chart_reading
+from service.figures.decode import EncodedFigure, FigureOpener
+from service.figures.ocr_client import OFF, OcrClient, OcrText
+from service.figures.store import FigureStore
+from service.generation import GenerationRequest, OcrWish
 from service.metrics import Metrics
-from service.ocr_client import OFF, OcrClient, OcrText
-from service.receipt import Exhibit, prompt_sha256, receipt
-from service.record import RequestRecord
-
-OcrWish = Literal["auto", "off"]
+from service.middleware.admission import Admission
+from service.middleware.request_context import RequestRecord
+from service.receipt import FigureReading, prompt_sha256, receipt, receipt_figure
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked: the conversation so far, the last turn the user's. None stands for the model's default, or for
-    another `seed` each time. The answer ends before the first of the `stop` strings, none of which is empty."""
+class ContextChoice:
+    """What the model is told of a figure besides the image. With `ocr` off, neither text nor data is read."""
 
-    turns: Sequence[Turn]
-    max_tokens: int | None
-    temperature: float | None
-    top_p: float | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the model is told of a figure besides the image. The text is read only when both want it."""
-
-    context: ContextParts = "both"
+    context: ContextParts = field(default_factory=ContextParts)
     ocr: OcrWish = "auto"
 
     @property
-    def caption(self) -> bool:
-        return self.context in ("both", "caption")
+    def text(self) -> bool:
+        """Whether the text is told."""
+        return self.ocr == "auto" and self.context.ocr
 
     @property
-    def text(self) -> bool:
-        return self.ocr == "auto" and self.context in ("both", "ocr")
+    def chart(self) -> bool:
+        """Whether the data is told."""
+        return self.ocr == "auto" and self.context.chart
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is asked about: a figure at hand, its caption, and the turn of the conversation that shows it."""
+class RequestedFigure:
+    """A requested figure: the image, its caption, and the turn of the conversation that shows it."""
 
-    figure: OpenedFigure
+    figure: EncodedFigure
     caption: str
-    told: Told
+    told: ContextChoice
     clock: Stopwatch
     """Runs from the moment the request was complete."""
     ready_ms: float
@@ -93,28 +83,24 @@ class Explainer:
 
     def __init__(
         self,
-        manifest: ModelManifest,
         figures: FigureOpener,
         store: FigureStore,
         reader: OcrClient,
-        engine: Engine,
         admission: Admission,
         metrics: Metrics,
         *,
         ocr_deadline_s: float,
     ) -> None:
-        self._manifest = manifest
         self._figures = figures
         self._store = store
         self._reader = reader
-        self._engine = engine
         self._admission = admission
         self._metrics = metrics
         self._ocr_deadline_s = ocr_deadline_s
 
     async def opened(
-        self, image: bytes | str, caption: str, told: Told, *, turn: int = 0, clock: Stopwatch | None = None
-    ) -> Subject:
+        self, image: bytes | str, caption: str, told: ContextChoice, *, turn: int = 0, clock: Stopwatch | None = None
+    ) -> RequestedFigure:
         """A figure that was just sent, as a file or in base64 (a str), with the turn that shows it. `clock` has run
         since the request was complete, where more than this came in between.
 
@@ -122,151 +108,254 @@ class Explainer:
         """
         clock = clock or Stopwatch()
         figure = await self._figures.open(image)
-        return Subject(figure, caption, told, clock, clock.ms, turn)
+        return RequestedFigure(figure, caption, told, clock, clock.ms, turn)
 
-    async def stored(self, stored_id: str, told: Told, *, scope: str) -> Subject:
-        """A figure that is kept, for whom `scope` says. Raises FigureUnknown or FiguresUnavailable."""
+    async def stored(self, stored_id: str, told: ContextChoice, *, scope: str) -> RequestedFigure:
+        """A kept figure of the owner `scope`. Raises FigureUnknown or FiguresUnavailable."""
         clock = Stopwatch()
         stored = await self._store.load(stored_id, scope=scope)
-        return Subject(stored.figure, stored.about.caption, told, clock, clock.ms)
+        return RequestedFigure(stored.figure, stored.about.caption, told, clock, clock.ms)
 
-    async def explain(self, subjects: Sequence[Subject], ask: Ask, record: RequestRecord) -> AsyncGenerator[Part]:
-        """A FigurePart for each figure, an OcrPart for each, DeltaParts, Answer. Closing the generator stops whatever
-        is under way. `subjects` stand in the order in which the turns show them.
+    async def explain(
+        self,
+        model: ServedModel,
+        subjects: Sequence[RequestedFigure],
+        asked: GenerationRequest,
+        record: RequestRecord,
+    ) -> AsyncGenerator[Part]:
+        """The answer of `model`: a FigurePart for each figure, an OcrPart and a ChartPart for each, DeltaParts, Answer.
+        Closing the generator stops whatever is under way. `subjects` stand in the order in which the turns show them.
 
-        Raises the engine's GatewayErrors, and Overloaded when no turn with it comes. The first part comes only when
-        the engine is known to be there.
+        Raises the engine's GatewayErrors, PromptTooLong, and Overloaded when no slot with it comes free. The first
+        part comes only when the engine is known to be there, and the conversation by itself not to be too long.
         """
         total = subjects[0].clock if subjects else Stopwatch()
         ready_ms = max((subject.ready_ms for subject in subjects), default=0.0)
         if subjects:
             record.facts["figure_id"] = ",".join(subject.figure.figure_id for subject in subjects)
-        await self._engine.check()
+        record.facts["model"] = model.manifest.name
+        # The first figure begins the prompt, so what engines remember of a prompt is found by it.
+        figure_id = subjects[0].figure.figure_id if subjects else None
+        said, _ = dialogue(model.manifest.context_template, asked.turns, [])
+        await model.prompt_length.check(said, images=len(subjects))
+        await model.pool.check(figure_id)
         for part in _figure_parts(subjects):
             yield part
         if not subjects:
             yield DeltaPart(text="")  # says that the answer has begun, as a figure does otherwise
 
-        texts = await self._texts_of(subjects, record)
-        shown = [_shown(subject, text) for subject, text in zip(subjects, texts, strict=True)]
-        messages, neutralised = dialogue(self._manifest.context_template, ask.turns, shown)
+        readings = await self._readings_of(subjects, record)
+        prompt = await self._prompt(model, asked, subjects, readings, record)
+        for reading in readings:
+            yield _ocr_part(reading.text, prompt.neutralised)
+        for reading in readings:
+            yield reading.chart.part()
+        del subjects  # they hold the images, and answers take long
+
+        generation = _Generation(self._metrics, total, record)
+        stream = model.pool.stream(prompt.take_messages(), prompt.sampling, record.request_id, figure_id)
+        written = self._written(stream, generation, most_pieces=prompt.sampling.max_tokens)
+        async with aclosing(written) as pieces:
+            async for piece in pieces:
+                yield DeltaPart(text=piece)
+        timings = generation.timings(ready_ms, max((reading.wait_ms for reading in readings), default=0.0))
+        yield self._answer(model, prompt, generation, timings)
+
+    async def _written(
+        self, stream: AsyncGenerator[str | Finish], generation: _Generation, *, most_pieces: int
+    ) -> AsyncGenerator[str]:
+        """The text of the answer that the engine streams, as it is written. The engine is read as fast as it writes, so
+        that a client that reads slowly holds no answer of the engine; what the client has not read is no more than
+        `most_pieces`, also from an engine that writes without end. Raises as `explain`.
+        """
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        room = asyncio.Semaphore(most_pieces)
+
+        async def read() -> None:
+            try:
+                async with self._admission.engine_slot(), aclosing(stream):
+                    async for piece in stream:
+                        if isinstance(piece, Finish):
+                            generation.end(piece)
+                        else:
+                            generation.add(piece)
+                            await room.acquire()
+                            pieces.put_nowait(piece)
+            finally:
+                pieces.put_nowait(None)
+
+        reading = asyncio.create_task(read(), name="engine-answer")
+        try:
+            while (piece := await pieces.get()) is not None:
+                room.release()
+                yield piece
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+            if not reading.cancelled():
+                reading.exception()  # the client is gone: nothing is left to tell it to
+
+    async def _prompt(
+        self,
+        model: ServedModel,
+        asked: GenerationRequest,
+        subjects: Sequence[RequestedFigure],
+        readings: Sequence[FigureReading],
+        record: RequestRecord,
+    ) -> _Prompt:
+        """What the engine is sent: every figure with its context, and the turns. Raises PromptTooLong."""
+        shown = [_shown(subject, reading) for subject, reading in zip(subjects, readings, strict=True)]
+        messages, neutralised = dialogue(model.manifest.context_template, asked.turns, shown)
         record.facts["neutralised"] = neutralised
+        await model.prompt_length.check(messages, images=len(subjects))
         self._metrics.neutralised.inc(neutralised)
-        for text in texts:
-            lines = [OcrLine.model_validate(line.to_json()) for line in text.lines]
-            yield OcrPart(status=text.status, ms=_rounded(text.wait_ms), lines=lines, neutralised=neutralised)
-
-        contexts = [figure.context for figure in shown]
-        all_lines = [line for text in texts for line in text.lines]
-        exhibits = [
-            Exhibit(subject.figure.figure_id, subject.turn, subject.told.context, context, text)
-            for subject, context, text in zip(subjects, contexts, texts, strict=True)
+        figures = [
+            receipt_figure(model.manifest, subject.figure.figure_id, subject.told.context, context, reading)
+            for subject, context, reading in zip(subjects, shown, readings, strict=True)
         ]
-        prompt, sampling = prompt_sha256(messages), self._sampling(ask)
-        stream = self._engine.stream(messages, sampling, record.request_id)
-        del subjects, shown, messages  # they hold the images, and answers take long
+        contexts = [replace(context, image_part={}) for context in shown]  # the parts hold the images
+        return _Prompt(messages, asked, figures, contexts, asked.sampling(model.manifest), neutralised)
 
-        pace = _Pace(self._metrics, total, record)
-        pieces: list[str] = []
-        finish: Finish | None = None
-        async with self._admission.turn(), aclosing(stream) as answer:
-            async for piece in answer:
-                if isinstance(piece, Finish):
-                    finish = piece
-                else:
-                    pace.piece()
-                    pieces.append(piece)
-                    yield DeltaPart(text=piece)
-        if finish is None:
+    def _answer(self, model: ServedModel, prompt: _Prompt, generation: _Generation, timings: Timings) -> Answer:
+        """The answer with what of it stands on the figures. Raises EngineInterrupted when it has no end."""
+        if generation.finish is None:
             raise EngineInterrupted("The answer ended without a reason.")
-
-        if finish.usage is not None:
-            self._metrics.tokens.labels("in").inc(finish.usage.prompt_tokens)
-            self._metrics.tokens.labels("out").inc(finish.usage.completion_tokens)
-            record.facts |= {"tokens_in": finish.usage.prompt_tokens, "tokens_out": finish.usage.completion_tokens}
-        answered = "".join(pieces)
-        yield Answer(
-            text=answered,
-            finish_reason=finish.reason,
-            usage=finish.usage,
-            timings_ms=Timings(
-                decode=_rounded(ready_ms),
-                ocr=_rounded(max((text.wait_ms for text in texts), default=0.0)),
-                first_token=None if pace.first_ms is None else _rounded(pace.first_ms),
-                answer=_rounded(pace.asked.ms),
-                total=_rounded(total.ms),
+        text = generation.text
+        lines = [line for context in prompt.contexts for line in context.lines]
+        found = self._checks(text, prompt.contexts)
+        return Answer(
+            text=text,
+            finish_reason=generation.finish.reason,
+            usage=generation.finish.usage,
+            timings_ms=timings,
+            grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(text, lines)],
+            checks=[AnswerCheck.model_validate(check.to_json()) for check in found],
+            unsupported=[Mention(start=mark.start, end=mark.end, kind=mark.kind) for mark in as_unsupported(found)],
+            receipt=receipt(
+                model.manifest,
+                prompt.figures,
+                prompt.asked.turns,
+                prompt.sampling,
+                engine=generation.finish.engine,
+                prompt=prompt.sha256,
+                answer=text,
             ),
-            grounding=[Link(start=link.start, end=link.end, line=link.line) for link in ground(answered, all_lines)],
-            unsupported=self._unsupported(answered, contexts),
-            receipt=receipt(self._manifest, exhibits, ask.turns, sampling, prompt=prompt, answer=answered),
         )
 
-    def _unsupported(self, text: str, contexts: Sequence[FigureContext]) -> list[Mention]:
-        """What is asked supports nothing: a number in a leading question is not printed for having been asked about."""
+    def _checks(self, text: str, contexts: Sequence[FigureContext]) -> list[Check]:
+        """Checks the answer against the figures. The question supports nothing: a number in a leading question does not
+        count as printed."""
         if not contexts:
             return []
-        printed = [words for context in contexts for words in (context.caption, *(line.text for line in context.lines))]
-        found = unsupported(text, printed)
-        for mark in found:
+        lines = [line for context in contexts for line in context.lines]
+        caption = "\n".join(context.caption for context in contexts)
+        panels = tuple(panel for context in contexts if context.chart for panel in context.chart.panels)
+        found = checks(text, lines, caption, Chart(panels))
+        for check in found:
+            self._metrics.checks.labels(check.verdict).inc()
+        for mark in as_unsupported(found):
             self._metrics.unsupported.labels(mark.kind).inc()
-        return [Mention(start=mark.start, end=mark.end, kind=mark.kind) for mark in found]
+        return found
 
-    async def _texts_of(self, subjects: Sequence[Subject], record: RequestRecord) -> list[OcrText]:
-        """The texts of all figures, read at the same time."""
-        texts = await asyncio.gather(*(self._text_of(subject, record.request_id) for subject in subjects))
+    async def _readings_of(self, subjects: Sequence[RequestedFigure], record: RequestRecord) -> list[FigureReading]:
+        """Text and data of all figures, read at the same time."""
+        readings = await asyncio.gather(*(self._reading_of(subject, record.request_id) for subject in subjects))
         if subjects:
-            record.facts["ocr_status"] = ",".join(text.status for text in texts)
-        return texts
+            record.facts["ocr_status"] = ",".join(reading.text.status for reading in readings)
+            record.facts["chart_status"] = ",".join(reading.chart.status for reading in readings)
+        return readings
 
-    async def _text_of(self, subject: Subject, request_id: str) -> OcrText:
-        ocr = OFF
-        if subject.told.text:
-            ocr = await self._reader.read(subject.figure, deadline_s=self._ocr_deadline_s, request_id=request_id)
-            self._metrics.ocr_wait_s.observe(ocr.wait_ms / 1000)
-        self._metrics.ocr.labels(ocr.status).inc()
-        return ocr
-
-    def _sampling(self, ask: Ask) -> Sampling:
-        defaults = self._manifest.sampling
-        return Sampling(
-            max_tokens=self._manifest.max_new_tokens if ask.max_tokens is None else ask.max_tokens,
-            temperature=defaults.temperature if ask.temperature is None else ask.temperature,
-            top_p=defaults.top_p if ask.top_p is None else ask.top_p,
-            seed=ask.seed,
-            stop=ask.stop,
-            max_repeats=defaults.max_repeats,
-        )
+    async def _reading_of(self, subject: RequestedFigure, request_id: str) -> FigureReading:
+        told, text = subject.told, OFF
+        if told.text or told.chart:
+            text = await self._reader.read(subject.figure, deadline_s=self._ocr_deadline_s, request_id=request_id)
+            self._metrics.ocr_wait_s.observe(text.wait_ms / 1000)
+        reading = FigureReading(text if told.text else OFF, chart_reading(text, is_told=told.chart), text.wait_ms)
+        self._metrics.ocr.labels(reading.text.status).inc()
+        self._metrics.charts.labels(reading.chart.status).inc()
+        return reading
 
 
-def _figure_parts(subjects: Sequence[Subject]) -> list[FigurePart]:
+class _Prompt:
+    """What the engine is sent, and what is told of it afterwards. The messages hold the images: they are given away
+    once (`take_messages`), so that nothing here keeps them while the answer is written."""
+
+    def __init__(
+        self,
+        messages: list[dict[str, object]],
+        asked: GenerationRequest,
+        figures: Sequence[ReceiptFigure],
+        contexts: Sequence[FigureContext],
+        sampling: Sampling,
+        neutralised: int,
+    ) -> None:
+        self._messages: list[dict[str, object]] | None = messages
+        self.asked = asked
+        self.figures = figures
+        self.contexts = contexts
+        self.sampling = sampling
+        self.neutralised = neutralised
+        self.sha256 = prompt_sha256(messages)
+
+    def take_messages(self) -> list[dict[str, object]]:
+        messages, self._messages = self._messages, None
+        assert messages is not None
+        return messages
+
+
+def _figure_parts(subjects: Sequence[RequestedFigure]) -> list[FigurePart]:
     figures = [subject.figure for subject in subjects]
     return [FigurePart(id=figure.figure_id, width=figure.width, height=figure.height) for figure in figures]
 
 
-def _shown(subject: Subject, text: OcrText) -> Shown:
+def _shown(subject: RequestedFigure, reading: FigureReading) -> FigureContext:
     figure = subject.figure
-    caption = subject.caption if subject.told.caption else ""
-    return Shown(FigureContext(figure.width, figure.height, caption, text.lines), figure.image_part(), subject.turn)
+    return FigureContext(
+        figure.width,
+        figure.height,
+        subject.caption if subject.told.context.caption else "",
+        reading.text.lines,
+        None if reading.chart.status == "off" else reading.chart.chart,
+        figure.image_part(),
+        subject.turn,
+    )
 
 
-async def whole(parts: AsyncGenerator[Part]) -> Explanation:
-    """All parts of an explanation as one. Raises what the generator raises, and closes it."""
-    figure: FigurePart | None = None
-    ocr: OcrPart | None = None
+def _ocr_part(text: OcrText, neutralised: int) -> OcrPart:
+    lines = [OcrLine.model_validate(line.to_json()) for line in text.lines]
+    return OcrPart(status=text.status, ms=_rounded(text.wait_ms), lines=lines, neutralised=neutralised)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """All parts of an explanation: for each figure what it is, its text and its data; and the answer."""
+
+    figures: Sequence[FigurePart]
+    texts: Sequence[OcrPart]
+    charts: Sequence[ChartPart]
+    answer: Answer
+
+
+async def collected(parts: AsyncGenerator[Part]) -> Explained:
+    """All parts of an explanation at once. Raises what the generator raises, and closes it."""
+    figures: list[FigurePart] = []
+    texts: list[OcrPart] = []
+    charts: list[ChartPart] = []
     answer: Answer | None = None
     async with aclosing(parts):
         async for part in parts:
             match part:
                 case FigurePart():
-                    figure = part
+                    figures.append(part)
                 case OcrPart():
-                    ocr = part
+                    texts.append(part)
+                case ChartPart():
+                    charts.append(part)
                 case Answer():
                     answer = part
-    assert figure is not None
-    assert ocr is not None
     assert answer is not None
-    return Explanation(figure=figure, ocr=ocr, **dict(answer))
+    return Explained(figures, texts, charts, answer)
 
 
 class Stopwatch:
@@ -278,24 +367,52 @@ class Stopwatch:
         return (time.perf_counter() - self._started_s) * 1000
 
 
-class _Pace:
-    """Times the pieces of one answer, from the moment it is asked for."""
+class _Generation:
+    """One answer while it is written: its text, its end, and how fast it comes."""
 
     def __init__(self, metrics: Metrics, total: Stopwatch, record: RequestRecord) -> None:
+        self.finish: Finish | None = None
+        self._pieces: list[str] = []
         self._metrics = metrics
         self._total = total
         self._record = record
-        self._since_last = self.asked = Stopwatch()
-        self.first_ms: float | None = None
+        self._since_last = self._asked = Stopwatch()
+        self._first_ms: float | None = None
 
-    def piece(self) -> None:
-        if self.first_ms is None:
-            self.first_ms = self.asked.ms
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def add(self, piece: str) -> None:
+        """The next piece, come from the engine now."""
+        self._pieces.append(piece)
+        if self._first_ms is None:
+            self._first_ms = self._asked.ms
             self._metrics.first_token_s.observe(self._total.ms / 1000)
             self._record.facts["first_token_ms"] = _rounded(self._total.ms)
         else:
             self._metrics.between_tokens_s.observe(self._since_last.ms / 1000)
         self._since_last = Stopwatch()
+
+    def end(self, finish: Finish) -> None:
+        self.finish = finish
+        if finish.usage is not None:
+            self._metrics.tokens.labels("in").inc(finish.usage.prompt_tokens)
+            self._metrics.tokens.labels("out").inc(finish.usage.completion_tokens)
+            self._record.facts |= {
+                "tokens_in": finish.usage.prompt_tokens,
+                "tokens_out": finish.usage.completion_tokens,
+            }
+
+    def timings(self, ready_ms: float, ocr_ms: float) -> Timings:
+        """Up to now. `ready_ms`: when the figures were at hand; `ocr_ms`: what was waited for their text."""
+        return Timings(
+            decode=_rounded(ready_ms),
+            ocr=_rounded(ocr_ms),
+            first_token=None if self._first_ms is None else _rounded(self._first_ms),
+            answer=_rounded(self._asked.ms),
+            total=_rounded(self._total.ms),
+        )
 
 
 def _rounded(ms: float) -> float:

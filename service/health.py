@@ -1,8 +1,9 @@
-"""Whether the gateway can do its work now: what /readyz tells.
+"""Readiness: checks engines, Redis and OCR workers for /readyz.
 
-Without an engine there are no explanations: not ready. Without Redis or OCR workers there are, from image and caption
-alone, and without Redis no conversations about kept figures: degraded, and still ready. A gateway that is being stopped
-is not ready whatever is there. Every check has a deadline.
+Without an engine of any model there are no explanations: not ready. Without one of some model it is degraded, and still
+ready. Without Redis or OCR workers there are explanations from image and caption alone, and without Redis no
+conversations about kept figures: degraded, too. A gateway that is being stopped is not ready whatever is there. Every
+check has a deadline.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from redis.exceptions import RedisError
 
 from llava_graph.jobs import Keys, WireError, live_workers
 from service.deadline import within
-from service.drain import Drain
-from service.engine import Engine
+from service.engine.models import Models, ServedModel
 from service.errors import EngineUnavailable
+from service.middleware.drain import Drain
 
 State = Literal["ok", "down"]
 Status = Literal["ready", "degraded", "unavailable", "draining"]
@@ -27,6 +28,14 @@ Status = Literal["ready", "degraded", "unavailable", "draining"]
 class EngineState(BaseModel):
     state: State
     model: str
+
+
+class ModelState(BaseModel):
+    model: str
+    state: State = Field(description="ok while one of its engines answers")
+    engines: int = Field(description="How many engines it has")
+    up: int = Field(description="How many of them answer their health checks")
+    draining: int = Field(description="How many of them are given nothing new")
 
 
 class RedisState(BaseModel):
@@ -41,42 +50,53 @@ class OcrState(BaseModel):
 
 class Readiness(BaseModel):
     status: Status
-    engine: EngineState
+    engine: EngineState = Field(description="Of the model that requests get that name none")
+    models: list[ModelState] = Field(description="All models, that one first")
     redis: RedisState
     ocr: OcrState
 
 
-async def readiness(drain: Drain, engine: Engine, redis: Redis, keys: Keys, *, redis_deadline_s: float) -> Readiness:
-    """The state of all that the gateway leans on, asked now."""
-    engine_state, (redis_state, ocr_state) = await asyncio.gather(
-        _engine(engine), _redis_and_ocr(redis, keys, redis_deadline_s)
+async def readiness_of(drain: Drain, models: Models, redis: Redis, keys: Keys, *, redis_deadline_s: float) -> Readiness:
+    """The state of engines, Redis and OCR workers, asked now."""
+    states, (redis_state, ocr_state) = await asyncio.gather(
+        asyncio.gather(*(_model(model) for model in models.all)), _redis_and_ocr(redis, keys, redis_deadline_s)
     )
+    down = [state.state == "down" for state in states]
     status: Status = "ready"
     if drain.begun:
         status = "draining"
-    elif engine_state.state == "down":
+    elif all(down):
         status = "unavailable"
-    elif "down" in (redis_state.state, ocr_state.state):
+    elif any(down) or "down" in (redis_state.state, ocr_state.state):
         status = "degraded"
-    return Readiness(status=status, engine=engine_state, redis=redis_state, ocr=ocr_state)
+    engine = EngineState(state=states[0].state, model=states[0].model)
+    return Readiness(status=status, engine=engine, models=states, redis=redis_state, ocr=ocr_state)
 
 
-async def _engine(engine: Engine) -> EngineState:
+async def _model(model: ServedModel) -> ModelState:
+    state: State = "ok"
     try:
-        await engine.check()
+        await model.pool.check()
     except EngineUnavailable:
-        return EngineState(state="down", model=engine.model)
-    return EngineState(state="ok", model=engine.model)
+        state = "down"
+    replicas = model.pool.replicas
+    return ModelState(
+        model=model.manifest.name,
+        state=state,
+        engines=len(replicas),
+        up=sum(replica.up for replica in replicas),
+        draining=sum(replica.draining for replica in replicas),
+    )
 
 
 async def _redis_and_ocr(redis: Redis, keys: Keys, deadline_s: float) -> tuple[RedisState, OcrState]:
-    nobody = OcrState(state="down", workers=0, engines=[])
+    no_workers = OcrState(state="down", workers=0, engines=[])
     try:
         workers = await within(deadline_s, live_workers(redis, keys))
-    except (RedisError, TimeoutError):
-        return RedisState(state="down"), nobody
+    except (RedisError, OSError):
+        return RedisState(state="down"), no_workers
     except WireError:
-        return RedisState(state="ok"), nobody
+        return RedisState(state="ok"), no_workers
     engines = sorted({worker.engine for worker in workers})
     state: State = "ok" if workers else "down"
     return RedisState(state="ok"), OcrState(state=state, workers=len(workers), engines=engines)

@@ -1,7 +1,7 @@
-"""The receipt of an answer: what it takes to ask the same again, and to see what differs when another answer comes.
+"""Builds the receipt of an answer: what is needed to repeat the request, and to see what differs if the answer does.
 
 Long texts that a client has, or can get from the same parts, stand in it as SHA-256: the prompt, the lines that were
-read, the answer. What they are hashed as is in service.events, so that others can do it, too. `llava_graph.replay`
+read, the answer. What they are hashed as is in service.events, so that others can do it, too. `launcher.replay`
 reads receipts.
 """
 
@@ -15,45 +15,47 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from llava_graph.context import TEMPLATES, FigureContext, Template, Turn, grid_box, told_lines
+from llava_graph.context import TEMPLATES, FigureContext, Turn, grid_box, told_chart, told_lines
+from llava_graph.context_parts import ContextParts
 from llava_graph.manifest import ModelManifest
-from service.engine import Sampling
+from service.engine.client import Sampling
 from service.events import (
-    ContextParts,
     Receipt,
+    ReceiptChart,
     ReceiptFigure,
     ReceiptModel,
     ReceiptOcr,
     ReceiptSampling,
     ReceiptTurn,
 )
-from service.ocr_client import OcrText
+from service.figures.chart import ChartReading
+from service.figures.ocr_client import OcrText
 
 FORMAT = 1
 """Raised when a reader of older receipts could misread a new one. New fields need no raise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
-    """A figure, the turn that shows it, and what the model was told of it."""
+class FigureReading:
+    """What was read in a figure, as far as the model is told of it. `wait_ms`: what the request waited for it."""
 
-    figure_id: str
-    turn: int
-    parts: ContextParts
-    context: FigureContext
-    ocr: OcrText
+    text: OcrText
+    chart: ChartReading
+    wait_ms: float
 
 
 def receipt(
     manifest: ModelManifest,
-    figures: Sequence[Exhibit],
+    figures: Sequence[ReceiptFigure],
     turns: Sequence[Turn],
     sampling: Sampling,
     *,
+    engine: str | None,
     prompt: str,
     answer: str,
 ) -> Receipt:
-    """The receipt of `answer`. `prompt` is the SHA-256 of what the model was given, by `prompt_sha256`."""
+    """The receipt of `answer`. `engine` is what the engine said that it is. `prompt` is the SHA-256 of what the model
+    was given, by `prompt_sha256`."""
     template = TEMPLATES[manifest.context_template]
     return Receipt(
         format=FORMAT,
@@ -63,8 +65,9 @@ def receipt(
             revision=manifest.revision,
             template=template.name,
             template_version=template.version,
+            engine=engine,
         ),
-        figures=[_figure(template, figure) for figure in figures],
+        figures=list(figures),
         turns=[ReceiptTurn(role=turn.role, text=_encodable(turn.text)) for turn in turns],
         sampling=ReceiptSampling(
             max_tokens=sampling.max_tokens,
@@ -89,21 +92,28 @@ def prompt_sha256(messages: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _figure(template: Template, figure: Exhibit) -> ReceiptFigure:
-    context, ocr = figure.context, figure.ocr
+def receipt_figure(
+    manifest: ModelManifest, figure_id: str, parts: ContextParts, context: FigureContext, reading: FigureReading
+) -> ReceiptFigure:
+    """What a receipt says of one figure: `parts` of what is known of it were told, as `context`."""
+    template, ocr = TEMPLATES[manifest.context_template], reading.text
     lines, _ = told_lines(template, context.lines)
     return ReceiptFigure(
-        id=figure.figure_id,
+        id=figure_id,
         width=context.width,
         height=context.height,
-        turn=figure.turn,
-        context=figure.parts,
+        turn=context.turn,
+        context=str(parts),
         caption=_encodable(context.caption),
         ocr=ReceiptOcr(
             status=ocr.status,
             engine=ocr.engine or None,
             lines=len(lines),
             sha256=_sha256([[*grid_box(line.box, context.width, context.height), line.text] for line in lines]),
+        ),
+        chart=ReceiptChart(
+            status=reading.chart.status,
+            sha256=_sha256(told_chart(template, context.chart)[0] if context.chart is not None else []),
         ),
     )
 

@@ -1,13 +1,19 @@
-"""An explanation as server-sent events: what a client sees of each part, comments against silence, errors in a stream.
+"""Sends an explanation as server-sent events: one per part, keep-alive comments, and errors within the stream.
 
     event: figure      once, first
     event: ocr         once
+    event: chart       once
     event: delta       any number
     event: done        last, or
     event: error       last, when something failed after the stream had begun
 
 Those are the `NAMED_EVENTS` of most calls; OpenAI's clients see others (service/openai/answer.py). This module knows
 how parts are sent, not how they come about.
+
+Why neither sse-starlette nor fastapi.sse, which both send events: each token of each answer passes here. Measured side
+by side (`python -m benchmarks.sse`, 2 cores of an AMD EPYC, Python 3.11), an event costs 12 us of processor time here,
+48 us with sse-starlette 3.7 (which enters a timeout for each send) and 119 us with FastAPI 0.165 (a queue between two
+tasks). And neither ends a stream with an event of its own when the process is being stopped.
 """
 
 from __future__ import annotations
@@ -22,10 +28,10 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.drain import cut_short, was_cut_short
 from service.errors import GatewayError
 from service.events import DeltaPart, ErrorPart, Part, event_name
-from service.record import RequestRecord, record_of
+from service.middleware.drain import cut_short, was_cut_short
+from service.middleware.request_context import RequestRecord, record_of
 
 KEEPALIVE = b": keep-alive\n\n"
 

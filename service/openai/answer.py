@@ -1,4 +1,4 @@
-"""What OpenAI's clients are answered: a chat completion, in one piece or in chunks, and in both what only we know.
+"""The chat completion response: in one piece or in chunks, with our own `figure` field in both.
 
 What OpenAI's interface has no place for (the figure as it was understood, the text in it, what of the answer stands on
 that text) is in one field of our own, `figure`: of the completion, or of the chunk that ends the answer.
@@ -6,8 +6,7 @@ that text) is in one field of our own, `figure`: of the completion, or of the ch
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -15,7 +14,20 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from service.errors import GatewayError, openai_problem_of
-from service.events import Answer, DeltaPart, FigurePart, Mention, OcrPart, Part, Receipt, Timings, Usage
+from service.events import (
+    Answer,
+    AnswerCheck,
+    ChartPart,
+    DeltaPart,
+    FigurePart,
+    Mention,
+    OcrPart,
+    Part,
+    Receipt,
+    Timings,
+    Usage,
+)
+from service.explain import Explained
 
 _DONE = b"data: [DONE]\n\n"
 
@@ -33,13 +45,17 @@ class FigureLink(BaseModel):
 
 
 class ReadFigure(FigurePart):
-    """The figure as it was understood, and the text in it."""
+    """The figure as it was understood, the text in it, and its data."""
 
     ocr: OcrPart
+    chart: ChartPart
 
 
 class _Known(BaseModel):
     grounding: list[FigureLink]
+    checks: list[AnswerCheck] = Field(
+        description="What the figures say to the answer; `line` and `panel` count through all figures"
+    )
     unsupported: list[Mention] = Field(
         description="Numbers and names that stand neither in a figure's text nor in its caption"
     )
@@ -121,56 +137,44 @@ class Head:
     system_fingerprint: str
 
 
-class _Figures:
-    """Gathers what an answer's parts tell of its figures."""
-
-    def __init__(self) -> None:
-        self._figures: list[FigurePart] = []
-        self._texts: list[OcrPart] = []
-
-    def note(self, part: Part) -> None:
-        if isinstance(part, FigurePart):
-            self._figures.append(part)
-        elif isinstance(part, OcrPart):
-            self._texts.append(part)
-
-    def about(self, answer: Answer) -> About:
-        read = [ReadFigure(**dict(figure), ocr=text) for figure, text in zip(self._figures, self._texts, strict=True)]
-        known = _Known(
-            grounding=self._links(answer),
-            unsupported=answer.unsupported,
-            timings_ms=answer.timings_ms,
-            receipt=answer.receipt,
-        )
-        if len(read) == 1:
-            return AboutFigure(**dict(read[0]), **dict(known))
-        return AboutFigures(figures=read, **dict(known))
-
-    def _links(self, answer: Answer) -> list[FigureLink]:
-        """The links of an answer count lines through all figures."""
-        places = [(figure, line) for figure, text in enumerate(self._texts) for line in range(len(text.lines))]
-        links = []
-        for link in answer.grounding:
-            figure, line = places[link.line]
-            links.append(FigureLink(start=link.start, end=link.end, figure=figure, line=line))
-        return links
+def _about(
+    figures: Sequence[FigurePart], texts: Sequence[OcrPart], charts: Sequence[ChartPart], answer: Answer
+) -> About:
+    """What is known of an answer about these figures, each with its text and its data."""
+    read = [
+        ReadFigure(**dict(figure), ocr=text, chart=chart)
+        for figure, text, chart in zip(figures, texts, charts, strict=True)
+    ]
+    known = _Known(
+        grounding=_links(texts, answer),
+        checks=answer.checks,
+        unsupported=answer.unsupported,
+        timings_ms=answer.timings_ms,
+        receipt=answer.receipt,
+    )
+    if len(read) == 1:
+        return AboutFigure(**dict(read[0]), **dict(known))
+    return AboutFigures(figures=read, **dict(known))
 
 
-async def completion(parts: AsyncGenerator[Part], head: Head) -> ChatCompletion:
-    """All parts of an answer as one. Raises what the generator raises, and closes it."""
-    figures = _Figures()
-    answer: Answer | None = None
-    async with aclosing(parts):
-        async for part in parts:
-            figures.note(part)
-            if isinstance(part, Answer):
-                answer = part
-    assert answer is not None
+def _links(texts: Sequence[OcrPart], answer: Answer) -> list[FigureLink]:
+    """The links of an answer count lines through all figures."""
+    places = [(figure, line) for figure, text in enumerate(texts) for line in range(len(text.lines))]
+    links = []
+    for link in answer.grounding:
+        figure, line = places[link.line]
+        links.append(FigureLink(start=link.start, end=link.end, figure=figure, line=line))
+    return links
+
+
+def completion_of(explained: Explained, head: Head) -> ChatCompletion:
+    """All parts of an answer as one."""
+    answer = explained.answer
     return ChatCompletion(
         **asdict(head),
         choices=[Choice(message=AssistantMessage(content=answer.text), finish_reason=_reason(answer))],
         usage=answer.usage,
-        figure=figures.about(answer),
+        figure=_about(explained.figures, explained.texts, explained.charts, answer),
     )
 
 
@@ -180,7 +184,9 @@ class Chunks:
     def __init__(self, head: Head, *, include_usage: bool) -> None:
         self._head = head
         self._include_usage = include_usage
-        self._figures = _Figures()
+        self._figures: list[FigurePart] = []
+        self._texts: list[OcrPart] = []
+        self._charts: list[ChartPart] = []
         self._begun = False
         self._usage: Usage | None = None
         name = b'"content":'
@@ -193,11 +199,18 @@ class Chunks:
         if isinstance(part, DeltaPart):
             # Nearly all parts are these: the general way takes many times as long.
             return begins + self._before_text + to_json(part.text) + self._after_text if part.text else begins
-        self._figures.note(part)
+        if isinstance(part, FigurePart):
+            self._figures.append(part)
+        elif isinstance(part, OcrPart):
+            self._texts.append(part)
+        elif isinstance(part, ChartPart):
+            self._charts.append(part)
         if not isinstance(part, Answer):
             return begins
         self._usage = part.usage
-        return begins + self._chunk(Delta(), _reason(part), figure=self._figures.about(part))
+        return begins + self._chunk(
+            Delta(), _reason(part), figure=_about(self._figures, self._texts, self._charts, part)
+        )
 
     def failure(self, error: GatewayError) -> bytes:
         return _event(openai_problem_of(error))

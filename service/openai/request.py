@@ -1,4 +1,4 @@
-"""What OpenAI's clients ask: a chat completion's body, and how a conversation with figures comes out of it.
+"""The chat completion request: its body, and the conversation with figures that it is turned into.
 
     messages    of system, developer, user and assistant, with texts and images
     → turns     of user and assistant, the first and the last the user's
@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from llava_graph.context import DEFAULT_QUESTION, Role, Turn
+from llava_graph.context_parts import ContextParts
 from llava_graph.manifest import ModelManifest
-from service.engine import MAX_SEED
 from service.errors import (
     CaptionTooLong,
     ConversationTooLong,
@@ -30,11 +30,19 @@ from service.errors import (
     FieldsInvalid,
     FieldUnsupported,
     MessagesInvalid,
-    ModelUnknown,
     TooManyFigures,
 )
-from service.events import ContextParts
-from service.explain import Ask, OcrWish, Told
+from service.explain import ContextChoice
+from service.generation import (
+    ContextField,
+    GenerationRequest,
+    MaxTokens,
+    OcrField,
+    Seed,
+    Temperature,
+    TopP,
+    max_tokens_of,
+)
 from service.settings import GatewaySettings
 
 MAX_STOPS = 4
@@ -125,14 +133,14 @@ class ChatMessage(_Open):
     ) = Field(None, description="A text, or texts and images in parts; images are the user's")
 
 
-class FigureWish(BaseModel):
+class FigureOptions(BaseModel):
     """What goes with an image."""
 
     model_config = ConfigDict(extra="forbid")
 
     caption: str = Field("", description="The figure's caption")
-    ocr: OcrWish = Field("auto", description="Whether to read the text in the figure first")
-    context: ContextParts = Field("both", description="What the model is told besides the image")
+    ocr: OcrField = "auto"
+    context: ContextField = "all"
 
 
 class StreamOptions(BaseModel):
@@ -153,7 +161,7 @@ _CONVERSATION = [
 class ChatCompletionRequest(_Open):
     """OpenAI's own fields, and `figure`. Those that would change the answer and are not listed are refused."""
 
-    model: str = Field(description="The model that is served: see /v1/models")
+    model: str = Field(description="One of the models in /v1/models")
     messages: list[ChatMessage] = Field(
         description="The conversation so far, the last message the user's",
         examples=[_CONVERSATION],
@@ -161,18 +169,17 @@ class ChatCompletionRequest(_Open):
     )
     figure: (
         Annotated[
-            Annotated[FigureWish, Tag("@one")] | Annotated[list[FigureWish], Field(max_length=MAX_PARTS), Tag("@list")],
+            Annotated[FigureOptions, Tag("@one")]
+            | Annotated[list[FigureOptions], Field(max_length=MAX_PARTS), Tag("@list")],
             Discriminator(_one_or_list),
         ]
         | None
     ) = Field(None, description="Our own field: captions and wishes, one for each image, in the order of the images")
-    max_completion_tokens: int | None = Field(
-        None, ge=1, description="Longest answer; at most, and by default, the model's `max_tokens` in /v1/models"
-    )
-    max_tokens: int | None = Field(None, ge=1, description="The same under its older name")
-    temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's")
-    top_p: float | None = Field(None, gt=0, le=1, description="Draw only from the likeliest tokens of this share")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Has the same tokens drawn again")
+    max_completion_tokens: MaxTokens = None
+    max_tokens: MaxTokens = Field(None, description="The same under its older name")
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
     stop: (
         Annotated[
             Annotated[_Stop, Tag("@one")] | Annotated[list[_Stop], Field(max_length=MAX_STOPS), Tag("@list")],
@@ -186,13 +193,13 @@ class ChatCompletionRequest(_Open):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageReference:
     """An image that a conversation shows: where it is, and what goes with it."""
 
     url: str
     turn: int
     caption: str
-    told: Told
+    told: ContextChoice
     param: str
     """Where it stands in the request."""
 
@@ -201,7 +208,7 @@ class Picture:
 class Asked:
     """What is asked about the pictures, and how the answer is to come."""
 
-    ask: Ask
+    generation: GenerationRequest
     stream: bool
     include_usage: bool
 
@@ -209,13 +216,11 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Conversation:
     asked: Asked
-    pictures: Sequence[Picture]
+    pictures: Sequence[ImageReference]
 
 
 def conversation_of(request: ChatCompletionRequest, manifest: ModelManifest, settings: GatewaySettings) -> Conversation:
-    """What is asked of the model. Raises the RequestErrors of what cannot be answered."""
-    if request.model != manifest.name:
-        raise ModelUnknown(f"There is no model {request.model[:100]!r} here; it is {manifest.name!r}.").at("model")
+    """What is asked of the model with this manifest. Raises the RequestErrors of what cannot be answered."""
     _refuse_wishes(request)
     max_tokens = _max_tokens(request, manifest)
     _refuse_length(request.messages, settings)
@@ -226,20 +231,22 @@ def conversation_of(request: ChatCompletionRequest, manifest: ModelManifest, set
         raise TooManyFigures(words).at("messages")
     wishes = _figure_wishes(request, len(shown), settings)
     pictures = [
-        Picture(image.image_url.url, turn, wish.caption, Told(wish.context, wish.ocr), param)
+        ImageReference(
+            image.image_url.url, turn, wish.caption, ContextChoice(ContextParts.parse(wish.context), wish.ocr), param
+        )
         for (turn, param, image), wish in zip(shown, wishes, strict=True)
     ]
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    ask = Ask(
+    generation = GenerationRequest(
         [Turn(draft.role, draft.text) for draft in drafts],
         max_tokens,
         request.temperature,
-        top_p=request.top_p,
-        seed=request.seed,
-        stop=tuple(stop),
+        request.top_p,
+        request.seed,
+        tuple(stop),
     )
     include_usage = request.stream_options is not None and request.stream_options.include_usage is True
-    return Conversation(Asked(ask, request.stream is True, include_usage), pictures)
+    return Conversation(Asked(generation, request.stream is True, include_usage), pictures)
 
 
 def _refuse_wishes(request: ChatCompletionRequest) -> None:
@@ -260,14 +267,11 @@ def _refuse_unknown(fields: Mapping[str, Any] | None, where: str) -> None:
 
 
 def _max_tokens(request: ChatCompletionRequest, manifest: ModelManifest) -> int | None:
-    given = {
-        name: value for name in ("max_completion_tokens", "max_tokens") if (value := getattr(request, name)) is not None
-    }
-    for name, value in given.items():
-        if value > manifest.max_new_tokens:
-            words = f"{value} is more than the model's {manifest.max_new_tokens}"
-            raise FieldsInvalid(f"{name}: {words}.", [FieldProblem(field=name, message=words)])
-    return min(given.values(), default=None)
+    given = (
+        max_tokens_of(request.max_completion_tokens, manifest, field="max_completion_tokens"),
+        max_tokens_of(request.max_tokens, manifest),
+    )
+    return min((value for value in given if value is not None), default=None)
 
 
 def _refuse_length(messages: Sequence[ChatMessage], settings: GatewaySettings) -> None:
@@ -343,10 +347,10 @@ def _texts(message: ChatMessage) -> list[str]:
     return [part.text for part in _parts(message) if isinstance(part, TextPart)]
 
 
-def _figure_wishes(request: ChatCompletionRequest, images: int, settings: GatewaySettings) -> Sequence[FigureWish]:
+def _figure_wishes(request: ChatCompletionRequest, images: int, settings: GatewaySettings) -> Sequence[FigureOptions]:
     """One for each image."""
     if request.figure is None:
-        return [FigureWish.model_validate({})] * images
+        return [FigureOptions.model_validate({})] * images
     wishes = request.figure if isinstance(request.figure, list) else [request.figure]
     if len(wishes) != images:
         words = f"{len(wishes)} given, and {images} images in the messages"

@@ -1,13 +1,16 @@
 // The page's story: a figure is chosen, explained, asked about. Every text that comes from the service, the model or a
 // file goes in as text, never as markup; the Content-Security-Policy holds the page to that.
 
+import { ChartView } from "./chart-view.js";
+import { amount, claimed, csvOf } from "./chart-data.js";
 import { Conversation, EXPLAIN } from "./conversation.js";
 import { FigureView } from "./figure-view.js";
 import { Gateway, Refusal } from "./gateway.js";
+import { Settings } from "./settings.js";
 import { Spotlight } from "./spotlight.js";
 import { Tip } from "./tip.js";
 import { TurnView } from "./turn-view.js";
-import { count, problemWords } from "./words.js";
+import { count, feedbackWords, problemWords } from "./words.js";
 
 const COPIED_MS = 2000;
 const FOCUS_GAP_PX = 16;
@@ -32,15 +35,54 @@ const figureView = new FigureView(
   },
   spotlight,
   tip,
-  (line) => [...turnViews].reverse().some((view) => view.goTo(line)),
+  (line) => goToPhrase({ line }),
+);
+const chartView = new ChartView(
+  {
+    frame: $("frame"),
+    traces: $("traces"),
+    names: $("trace-names"),
+    showData: $("show-data"),
+    showDataLabel: $("show-data-label"),
+    data: $("data"),
+    dataTitle: $("data-title"),
+    head: $("data-head"),
+    body: $("data-body"),
+    cut: $("data-cut"),
+    notRead: $("not-read"),
+  },
+  spotlight,
+  tip,
+  goToPhrase,
 );
 
-spotlight.addEventListener("change", () => turnViews.forEach((view) => view.light(spotlight.line)));
+spotlight.addEventListener("change", () => turnViews.forEach((view) => view.light()));
+
+const settings = new Settings({
+  details: $("settings"),
+  modelField: $("model-field"),
+  model: $("model"),
+  temperature: $("temperature"),
+  topP: $("top-p"),
+  maxTokens: $("max-tokens"),
+});
 
 let file = null;
 let conversation = null;
+let options = { feedback: false, feedback_images: false };
 let turnViews = [];
 let running = null; // AbortController of the answer that is coming
+
+/** Leads from a place in the figure to the last answer that speaks of it. */
+function goToPhrase(place) {
+  return [...turnViews].reverse().some((view) => view.goTo(place));
+}
+
+/** Leads from a phrase of an answer to its place in the figure. */
+function goToPlace(place) {
+  if (place.line === undefined) chartView.goTo(place);
+  else figureView.goTo(place.line);
+}
 
 // A figure is chosen.
 
@@ -56,6 +98,8 @@ function endConversation() {
   running?.abort();
   conversation = null;
   turnViews = [];
+  chartView.clear();
+  spotlight.light(null);
   $("turns").replaceChildren();
   $("ask").hidden = $("keep-actions").hidden = true;
   $("intro").hidden = false;
@@ -113,7 +157,7 @@ $("compose").addEventListener("submit", (event) => {
     $("file").focus();
     return;
   }
-  explain();
+  if (settings.check()) explain();
 });
 
 function explain() {
@@ -129,7 +173,7 @@ function explain() {
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const question = $("question").value.trim();
-  if (!question || running) return;
+  if (!question || running || !settings.check()) return;
   $("question").value = "";
   ask(question);
 });
@@ -145,21 +189,40 @@ $("stop").addEventListener("click", () => running?.abort());
 function ask(question) {
   const about = conversation;
   const turn = about.ask(question);
+  const asked = settings.chosen();
   const view = new TurnView($("turn-template"), question, {
     spotlight,
     tip,
-    onLink: (line) => figureView.goTo(line),
-    onAgain: () => answer(about, turn, view),
+    onLink: goToPlace,
+    onAgain: () => answer(about, turn, view, settings.chosen()),
+    onAnother: () => another(about, turn, view),
     onCopy: (button) => copy(turn.text, button),
+    onVote: options.feedback ? (given) => rate(about, turn, given) : null,
   });
+  turnViews.at(-1)?.settle();
   turnViews.push(view);
   $("turns").append(view.element);
-  answer(about, turn, view);
+  answer(about, turn, view, asked);
   // What begins low on the screen moves up, so that there is room to read.
   if (view.element.getBoundingClientRect().top > window.innerHeight / 2) view.element.scrollIntoView();
 }
 
-async function answer(about, turn, view) {
+/** Another answer to the same question, drawn anew: with another seed, and not greedily. */
+function another(about, turn, view) {
+  if (!settings.check()) return;
+  turn.putAside();
+  answer(about, turn, view, settings.anew(turn.done?.receipt.sampling));
+}
+
+/** Stores what a person thinks of an answer; returns the id of the feedback. Raises a Refusal. */
+async function rate(about, turn, given) {
+  const { text, receipt } = turn.done;
+  const figure = options.feedback_images ? { figure: about.kept?.id } : {};
+  return (await gateway.feedback({ ...given, ...figure, answer: text, receipt })).id;
+}
+
+/** `asked` holds the model and the sampling that were chosen. */
+async function answer(about, turn, view, asked) {
   running?.abort();
   const abort = new AbortController();
   running = abort;
@@ -168,14 +231,15 @@ async function answer(about, turn, view) {
   turn.begin();
   view.begin();
   try {
-    for await (const event of answered(about, turn, view, abort.signal)) {
+    for await (const event of answered(about, turn, view, asked, abort.signal)) {
       turn.take(event);
       show(event, turn, view);
     }
-    view.finish(turn, about.context);
-    announce(`The answer is complete. ${turn.text}`);
+    view.finish(turn, about.context, { isOfSeveral: settings.hasSeveralModels });
+    chartView.point(places());
+    announce(`The answer is complete. ${view.words}${contradictedInAll(turn)}`);
   } catch (error) {
-    settle(error, about, turn, view, abort.signal);
+    settle(error, about, turn, view, asked, abort.signal);
   } finally {
     if (running === abort) {
       running = null;
@@ -186,11 +250,12 @@ async function answer(about, turn, view) {
 }
 
 /** The events of a turn's answer. A figure that the service no longer keeps is sent again, once. */
-async function* answered(about, turn, view, signal) {
+async function* answered(about, turn, view, asked, signal) {
   for (const isLastTry of [false, true]) {
     try {
       await keep(about, view, signal);
-      yield* gateway.chat(about.kept.id, { messages: about.messagesFor(turn), context: about.context }, signal);
+      const request = { messages: about.messagesFor(turn), context: about.context, ...asked };
+      yield* gateway.chat(about.kept.id, request, signal);
       return;
     } catch (error) {
       if (error.code !== "figure_unknown" || isLastTry) throw error;
@@ -207,19 +272,35 @@ async function keep(about, view, signal) {
       figureView.show(await gateway.image(about.kept.id, signal), $("image").alt);
     }
   }
-  view.progress(about.usesOcr ? "Reading the text in the figure…" : "Waiting for the model…");
+  view.progress(about.usesOcr ? "Reading the figure…" : "Waiting for the model…");
 }
 
 function show({ name, data }, turn, view) {
   if (name === "delta") view.write(data.text);
-  if (name !== "ocr") return;
-  if (data.lines.length) figureView.lines(turn.figure, data.lines);
-  const read = data.lines.length ? `${count(data.lines.length, "line")} of text read. ` : "";
+  if (name === "ocr" && data.lines.length) figureView.lines(turn.figure, data.lines);
+  if (name === "chart") chartView.show(turn.figure, data, places());
+  if (name !== "ocr" && name !== "chart") return;
+  const read = readWords(turn);
   view.progress(`${read}Waiting for the model…`);
   announce(`${read}The answer is being written.`);
 }
 
-function settle(error, about, turn, view, signal) {
+function readWords({ ocr, chart }) {
+  const lines = ocr?.lines.length ? `${count(ocr.lines.length, "line")} of text read. ` : "";
+  return chart && claimed(chart).length ? `${lines}Data read: ${amount(chart)}. ` : lines;
+}
+
+/** All places of the figure of which answers speak. */
+function places() {
+  return turnViews.flatMap((view) => view.places);
+}
+
+function contradictedInAll({ done }) {
+  const number = done.checks.filter(({ verdict }) => verdict === "contradicted").length;
+  return number ? ` The data contradicts ${count(number, "statement")} of it.` : "";
+}
+
+function settle(error, about, turn, view, asked, signal) {
   if (signal.aborted) {
     turn.state = "stopped";
     view.stop(turn);
@@ -229,7 +310,7 @@ function settle(error, about, turn, view, signal) {
     turn.problem = error;
     view.fail(error);
     announce(problemWords(error).what);
-    if (error.code === "unauthorized") askForKey(() => answer(about, turn, view));
+    if (error.code === "unauthorized") askForKey(() => answer(about, turn, view, asked));
   } else {
     throw error;
   }
@@ -248,7 +329,13 @@ function announce(words) {
   $("announcer").textContent = words;
 }
 
-// What can be taken away.
+// What can be forgotten, and taken away.
+
+$("clear").addEventListener("click", () => {
+  endConversation();
+  announce("The conversation is cleared.");
+  $("caption").focus();
+});
 
 async function copy(text, button) {
   const label = button.textContent;
@@ -275,13 +362,23 @@ async function toClipboard(text) {
 }
 
 $("download").addEventListener("click", () => {
-  const record = new Blob([JSON.stringify(conversation.record(), null, 2)], { type: "application/json" });
+  save(JSON.stringify(conversation.record(), null, 2), "application/json", "-explained.json");
+});
+
+$("download-data").addEventListener("click", () => {
+  save(csvOf(chartView.chart), "text/csv;charset=utf-8", "-data.csv");
+});
+
+$("copy-data").addEventListener("click", () => copy(csvOf(chartView.chart), $("copy-data")));
+
+/** As a file named after the figure. */
+function save(text, type, ending) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(record);
-  link.download = `${(conversation.file.name || "figure").replace(/\.[^.]*$/, "")}-explained.json`;
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = `${(conversation.file.name || "figure").replace(/\.[^.]*$/, "")}${ending}`;
   link.click();
   URL.revokeObjectURL(link.href);
-});
+}
 
 // A key, where the service asks for one.
 
@@ -292,6 +389,7 @@ function askForKey(goOn) {
     event.preventDefault();
     gateway.key = $("key").value.trim();
     dialog.close();
+    offerModels();
     goOn();
   };
   $("key-cancel").onclick = () => dialog.close();
@@ -352,5 +450,22 @@ function orElse(value) {
   };
 }
 
+/** The models to choose from, where callers may see them and there are several. */
+async function offerModels() {
+  settings.offer(await gateway.models().catch(orElse([])));
+}
+
+async function offerFeedback() {
+  options = await gateway.options().catch(orElse(options));
+  $("feedback-told").hidden = !options.feedback;
+  $("feedback-told").textContent = feedbackWords(options);
+}
+
+// A figure may have been chosen before the scripts came; Firefox also keeps one over a reload.
+chooseByHand($("file").files[0]);
+$("loading").remove();
+$("explain-button").disabled = false;
 offerExamples();
+offerModels();
+offerFeedback();
 showService();

@@ -6,7 +6,13 @@ export const EXPLAIN = "Explain this figure.";
 export class Turn {
   constructor(question) {
     this.question = question;
+    this.earlier = []; // answers that were had before this one was asked for: their `done` events
     this.begin();
+  }
+
+  /** Puts a whole answer aside for another one. */
+  putAside() {
+    if (this.done) this.earlier.push(this.done);
   }
 
   /** From the start, also when it is tried again. */
@@ -15,6 +21,7 @@ export class Turn {
     this.text = "";
     this.figure = null;
     this.ocr = null;
+    this.chart = null;
     this.done = null;
     this.problem = null;
   }
@@ -22,6 +29,7 @@ export class Turn {
   take({ name, data }) {
     if (name === "figure") this.figure = data;
     if (name === "ocr") this.ocr = data;
+    if (name === "chart") this.chart = data;
     if (name === "delta") this.text += data.text;
     if (name === "done") {
       this.done = data;
@@ -31,7 +39,7 @@ export class Turn {
   }
 }
 
-/** `context` is one of both, caption, ocr, none: what the model is told besides the image. */
+/** `context` is one of all, both, caption, ocr, none: what the model is told besides the image. */
 export class Conversation {
   constructor(file, caption, context) {
     this.file = file;
@@ -42,7 +50,7 @@ export class Conversation {
   }
 
   get usesOcr() {
-    return this.context === "both" || this.context === "ocr";
+    return ["all", "both", "ocr"].includes(this.context);
   }
 
   ask(question) {
@@ -65,12 +73,14 @@ export class Conversation {
   /** Everything known, for keeping. */
   record() {
     const { file, caption, context, kept, turns } = this;
-    const answers = turns.map(({ question, state, text, figure, ocr, done, problem }) => ({
+    const answers = turns.map(({ question, state, text, figure, ocr, chart, done, earlier, problem }) => ({
       question,
       state,
       figure,
       ocr,
+      chart,
       ...(done ?? { text }),
+      ...(earlier.length ? { earlier } : {}),
       ...(problem ? { problem: { code: problem.code, message: problem.message, reference: problem.reference } } : {}),
     }));
     return { saved_at: new Date().toISOString(), file: file.name, caption, context, figure: kept, answers };

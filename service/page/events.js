@@ -30,7 +30,7 @@ export async function* readEvents(body) {
       }
     }
   } finally {
-    // Whoever stops listening hangs up, and with that the gateway stops the model.
+    // A reader that stops listening hangs up, and with that the gateway stops the model.
     await reader.cancel().catch(() => {});
   }
 }

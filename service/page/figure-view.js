@@ -86,7 +86,7 @@ export class FigureView {
     // One stop for the Tab key, arrows within: a figure may hold a hundred texts.
     const role = { role: "option", "aria-label": text, "aria-selected": "false", tabindex: index === 0 ? "0" : "-1" };
     for (const [name, value] of Object.entries({ ...place, ...role })) rect.setAttribute(name, value);
-    this.#spotlight.follow(rect, index);
+    this.#spotlight.follow(rect, { line: index });
     this.#tip.explain(rect, `${text} · read with ${Math.round(confidence * 100)} % confidence`);
     return rect;
   }
@@ -99,7 +99,7 @@ export class FigureView {
     sure.className = "hint";
     sure.textContent = `${Math.round(confidence * 100)} %`;
     item.append(words, sure);
-    this.#spotlight.follow(item, index);
+    this.#spotlight.follow(item, { line: index });
     return item;
   }
 
@@ -116,7 +116,7 @@ export class FigureView {
   }
 
   #showLight() {
-    const lit = this.#spotlight.line;
+    const lit = this.#spotlight.lit?.line ?? null;
     this.#elements.boxes.classList.toggle("one-lit", lit !== null);
     this.#boxes.forEach((box, index) => {
       box.classList.toggle("lit", index === lit);

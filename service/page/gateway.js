@@ -2,7 +2,7 @@
 
 import { readEvents } from "./events.js";
 
-/** A stream carries a comment every few seconds, so that a longer silence means that nobody is there any more. */
+/** A stream carries a comment every few seconds, so that a longer silence means that the gateway is gone. */
 const SILENCE_MS = 45_000;
 const UPLOAD_MS = 120_000;
 const ASK_MS = 15_000;
@@ -81,6 +81,26 @@ export class Gateway {
       clearTimeout(timer);
     }
     throw new Refusal("connection_lost", "", { retryable: true });
+  }
+
+  /** The models that are served, [{id, max_tokens}], the default one first. */
+  async models() {
+    const response = await this.#ask("v1/models", {}, ASK_MS);
+    const { data } = await response.json().catch(fail);
+    return data;
+  }
+
+  /** Stores feedback on an answer: {id, image}. */
+  async feedback(given) {
+    const headers = { "Content-Type": "application/json" };
+    const response = await this.#ask("v1/feedback", { method: "POST", headers, body: JSON.stringify(given) }, ASK_MS);
+    return response.json().catch(fail);
+  }
+
+  /** What the operator has turned on: {feedback, feedback_images}. */
+  async options() {
+    const response = await this.#ask("page/options.json", {}, ASK_MS);
+    return response.json().catch(fail);
   }
 
   /** Whether figures can be explained now: the document of /readyz, which comes with 503 when they cannot. */

@@ -4,38 +4,51 @@ The conversation is the client's: each call brings all of it. Image and context 
 same, so an engine with prefix and image caches computes only what is new.
 """
 
-# No `from __future__ import annotations` here: FastAPI reads the bounds in these annotations, and they are not global.
+# No `from __future__ import annotations` here: FastAPI reads the types below.
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
-from starlette.types import Message as AsgiMessage
 
 from llava_graph.context import Turn
-from llava_graph.manifest import ModelManifest
-from service.callers import caller_of
-from service.engine import MAX_SEED
+from llava_graph.context_parts import ContextParts
+from service.content_type import content_type_is
 from service.errors import (
     BodyMalformed,
-    BodyTooLarge,
     BodyTypeUnsupported,
     ConversationTooLong,
     FieldsInvalid,
     FiguresUnavailable,
     FigureUnknown,
     MessagesInvalid,
+    ModelUnknown,
 )
-from service.events import ContextParts
-from service.explain import Ask, Explainer, OcrWish, Told
-from service.openapi import answer_responses, problems
-from service.record import record_of
-from service.routes.answers import ANSWER_ERRORS, SEED, TOP_P, respond
+from service.explain import ContextChoice
+from service.gateway import GatewayParts
+from service.generation import (
+    ContextField,
+    GenerationRequest,
+    MaxTokens,
+    ModelField,
+    OcrField,
+    Seed,
+    StreamField,
+    Temperature,
+    TopP,
+    max_tokens_of,
+)
+from service.middleware.callers import caller_of
+from service.middleware.request_context import record_of
+from service.routes.answers import ANSWER_ERRORS, respond
 from service.routes.figures import StoredId
+from service.routes.json_bodies import Utf8Route
+from service.schema.description import answer_responses, problems
 from service.settings import GatewaySettings
+
+router = APIRouter(tags=["figures"], route_class=Utf8Route)
 
 
 class Message(BaseModel):
@@ -49,10 +62,29 @@ _CONVERSATION = [
     {"role": "user", "content": "Which run is best?"},
 ]
 
+
+class ChatRequest(BaseModel):
+    messages: list[Message] = Field(
+        description="The conversation so far: the user's and the assistant's messages in turns, the first and the "
+        "last the user's. Send earlier answers back as they came: then the engine need not read them again",
+        examples=[_CONVERSATION],
+        json_schema_extra={"minItems": 1},
+    )
+    model: ModelField = None
+    context: ContextField = "all"
+    ocr: OcrField = "auto"
+    max_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    seed: Seed = None
+    stream: StreamField = True
+
+
 _RESPONSES = answer_responses() | problems(
     BodyMalformed,
     BodyTypeUnsupported,
     FieldsInvalid,
+    ModelUnknown,
     MessagesInvalid,
     ConversationTooLong,
     FigureUnknown,
@@ -61,48 +93,31 @@ _RESPONSES = answer_responses() | problems(
 )
 
 
-def chat_router(explainer: Explainer, manifest: ModelManifest, settings: GatewaySettings) -> APIRouter:
-    router = APIRouter(tags=["figures"], route_class=_bounded_route(settings.max_chat_bytes))
-
-    class ChatRequest(BaseModel):
-        messages: list[Message] = Field(
-            description="The conversation so far: the user's and the assistant's messages in turns, the first and the "
-            "last the user's. Send earlier answers back as they came: then the engine need not read them again",
-            examples=[_CONVERSATION],
-            json_schema_extra={"minItems": 1, "maxItems": settings.max_messages},
-        )
-        context: ContextParts = Field("both", description="What the model is told besides the image")
-        ocr: OcrWish = Field("auto", description="Whether the model is given the text in the figure")
-        max_tokens: int | None = Field(None, ge=1, le=manifest.max_new_tokens, description="Longest answer")
-        temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's")
-        top_p: float | None = Field(None, gt=0, le=1, description=TOP_P)
-        seed: int | None = Field(None, ge=0, le=MAX_SEED, description=SEED)
-        stream: bool = Field(True, description="Events as they come, or one JSON object at the end")
-
-    @router.post(
-        "/v1/figures/{id}/chat",
-        summary="Talk about a figure",
-        operation_id="chat",
-        responses=_RESPONSES,
-        response_class=JSONResponse,
-        dependencies=[Depends(_json)],
+@router.post(
+    "/v1/figures/{id}/chat",
+    summary="Talk about a figure",
+    operation_id="chat",
+    responses=_RESPONSES,
+    response_class=JSONResponse,
+    dependencies=[Depends(content_type_is("application/json"))],
+)
+async def chat(request: Request, gateway: GatewayParts, stored_id: StoredId, asked: ChatRequest) -> Response:
+    """Answers the last message of a conversation about a figure that is kept. The image is not sent again."""
+    model = gateway.models.named(asked.model)
+    generation = GenerationRequest(
+        _turns(asked.messages, gateway.settings),
+        max_tokens_of(asked.max_tokens, model.manifest),
+        asked.temperature,
+        asked.top_p,
+        asked.seed,
     )
-    async def chat(request: Request, stored_id: StoredId, asked: ChatRequest) -> Response:
-        """Answers the last message of a conversation about a figure that is kept. The image is not sent again."""
-        ask = Ask(
-            _turns(asked.messages, settings),
-            asked.max_tokens,
-            asked.temperature,
-            top_p=asked.top_p,
-            seed=asked.seed,
-        )
-        record = record_of(request.scope)
-        record.facts["stored_id"] = stored_id
-        told, scope = Told(asked.context, asked.ocr), caller_of(request.scope).scope
-        parts = explainer.explain([await explainer.stored(stored_id, told, scope=scope)], ask, record)
-        return await respond(parts, stream=asked.stream, record=record, settings=settings)
-
-    return router
+    record = record_of(request.scope)
+    record.facts["stored_id"] = stored_id
+    told, scope = ContextChoice(ContextParts.parse(asked.context), asked.ocr), caller_of(request.scope).scope
+    subject = await gateway.explainer.stored(stored_id, told, scope=scope)
+    parts = gateway.explainer.explain(model, [subject], generation, record)
+    del subject  # it holds the image, and answers take long
+    return await respond(parts, request, gateway.settings, stream=asked.stream)
 
 
 def _turns(messages: Sequence[Message], settings: GatewaySettings) -> list[Turn]:
@@ -121,35 +136,3 @@ def _turns(messages: Sequence[Message], settings: GatewaySettings) -> list[Turn]
         if message.role == "user" and not message.content.strip():
             raise MessagesInvalid(f"messages.{i} is empty; only answers may be.")
     return [Turn(message.role, message.content) for message in messages]
-
-
-async def _json(request: Request) -> None:
-    """FastAPI takes another kind of body for a wrong value."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise BodyTypeUnsupported(f"Send application/json, not {content_type or 'a body without a content type'}.")
-
-
-def _bounded_route(max_bytes: int) -> type[APIRoute]:
-    """Routes whose bodies are parsed in one piece, and may therefore not be as large as an image."""
-
-    class BoundedRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def bounded(request: Request) -> Response:
-                received = 0
-
-                async def receive() -> AsgiMessage:
-                    nonlocal received
-                    message = await request.receive()
-                    received += len(message.get("body", b""))
-                    if received > max_bytes:
-                        raise BodyTooLarge(f"The body has more than {max_bytes} bytes.")
-                    return message
-
-                return await handle(Request(request.scope, receive))
-
-            return bounded
-
-    return BoundedRoute
