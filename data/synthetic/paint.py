@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.synthetic.canvas import Canvas, Colour, Fill, Label, Points, Stroke, Type
+from data.synthetic.layout import Legend, Plan, value_label
+from data.synthetic.spec import Role, Series, TextBox
+from data.synthetic.ticks import Tick, minor_ticks
 from llava_graph.ocr import Box
-from synthetic.canvas import Canvas, Colour, Fill, Label, Points, Stroke, Type
-from synthetic.layout import Legend, Plan, value_label
-from synthetic.spec import Role, Series, TextBox
-from synthetic.ticks import Tick, minor_ticks
 
 _BLACK: Colour = (0.0, 0.0, 0.0)
 _GREY: Colour = (0.5, 0.5, 0.5)

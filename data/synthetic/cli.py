@@ -1,4 +1,4 @@
-"""`llava-graph data`: synthetic figures with known truth as files, for people who want to train or measure on them.
+"""`llava-graph data synthetic`: writes synthetic figures with known truth as files, for training and measuring.
 
     llava-graph data synthetic --split heldout --count 20 --out figures
 
@@ -16,18 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from synthetic import write
-from synthetic.render import render
-from synthetic.sample import sample_figure
-from synthetic.words import Split
+from data.synthetic.words import Split
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Make synthetic figures with known truth."""
-
-
-@main.command()
+@click.command()
 @click.option(
     "--split", type=click.Choice(("train", "heldout")), default="train", show_default=True, help="Whose names."
 )
@@ -39,6 +31,10 @@ def synthetic(split: Split, start: int, count: int, out: Path) -> None:
 
     Boxes are [x0, y0, x1, y1] in pixels of the image. The same seeds give the same files.
     """
+    from data.synthetic import write
+    from data.synthetic.render import render
+    from data.synthetic.sample import sample_figure
+
     out.mkdir(parents=True, exist_ok=True)
     seeds = track(range(start, start + count), "drawing", console=Console(stderr=True))
     with (

@@ -1,4 +1,4 @@
-"""Puts the truth of a figure into words: captions as poor as real ones, explanations, questions and answers.
+"""Writes a figure's truth as text: captions as poor as real ones, explanations, questions and answers.
 
 An explanation only names what its reader could have read: `Known` says which labels the OCR lines or the caption gave
 away, and everything else is spoken of without a name ("one curve", "the vertical axis"). A model trained on these texts
@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthetic.facts import PanelFacts, SeriesFacts, Trend, panel_facts
-from synthetic.spec import FigureSpec, Kind, Panel
+from data.synthetic.facts import PanelFacts, SeriesFacts, Trend, panel_facts
+from data.synthetic.spec import FigureSpec, Kind, Panel
 
 KIND_WORDS: dict[Kind, tuple[str, ...]] = {
     "line": ("line chart", "line plot"),
@@ -34,7 +34,7 @@ TREND_WORDS: dict[Trend, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class KnownPanel:
-    """The names of one panel as a reader has them; None stands for a name that nobody told."""
+    """The names of one panel as a reader has them; None stands for a name that the context does not give."""
 
     x: str | None
     y: str | None

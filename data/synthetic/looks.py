@@ -1,4 +1,4 @@
-"""How a figure looks, drawn at random: fonts, sizes, colours, lines, frames, grids, the place of the legend.
+"""Samples the look of a figure at random: fonts, sizes, colours, lines, frames, grids, the place of the legend.
 
 The mixture follows what one meets in papers (matplotlib most of all, then MATLAB, gnuplot, R, spreadsheets). It knows
 how many series and bars there are, and nothing of their values or names.
@@ -17,8 +17,8 @@ import matplotlib
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import findfont, fontManager
 
-from synthetic.canvas import Colour, Font
-from synthetic.ticks import NumberStyle
+from data.synthetic.canvas import Colour, Font
+from data.synthetic.ticks import NumberStyle
 
 Place = Literal["upper right", "upper left", "lower right", "lower left", "upper center", "right", "above", "below"]
 Sides = Literal["box", "open", "bottom"]

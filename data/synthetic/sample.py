@@ -1,4 +1,4 @@
-"""Draws a random figure: which panels, axes and names, and curves whose shape can be told without argument.
+"""Samples a random figure: panels, axes, names, and curves whose trend is unambiguous.
 
 A curve is drawn as one of the shapes of `facts.Trend` and kept only when `facts.trend` reads the same shape from its
 points, so that an explanation is seldom about a borderline case; where the visible range of a panel makes one of it
@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import random
 
-from synthetic import words
-from synthetic.facts import Trend, trend
-from synthetic.spec import Axis, FigureSpec, Kind, Panel, Series
-from synthetic.words import Split
+from data.synthetic import words
+from data.synthetic.facts import Trend, trend
+from data.synthetic.spec import Axis, FigureSpec, Kind, Panel, Series
+from data.synthetic.words import Split
 
 _KINDS: tuple[Kind, ...] = ("line", "scatter", "bar", "grouped_bar")
 _KIND_WEIGHTS = (56, 14, 14, 16)
@@ -143,7 +143,7 @@ def _curves(
 ) -> list[tuple[float, ...]]:
     """One tuple of y values a series, each of a shape that `facts.trend` recognises.
 
-    Curves that would lie on top of each other are drawn again: nobody could tell them apart in the figure either.
+    Curves that would lie on top of each other are drawn again: a reader could not tell them apart in the figure either.
     """
     low, high = y_range
     place = [math.log(x / xs[0]) if x_log else x - xs[0] for x in xs]

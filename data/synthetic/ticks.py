@@ -1,4 +1,4 @@
-"""Axis scales, where their ticks stand and what is written at them. It knows neither pixels nor fonts."""
+"""Axis scales: the positions of their ticks and the tick labels. It knows neither pixels nor fonts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthetic.canvas import Label
+from data.synthetic.canvas import Label
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _PLAIN_DECADES = (-5, 7)  # Beyond these powers of ten a number is written with an exponent.

@@ -1,6 +1,6 @@
-"""What happens to a figure between its author and its reader: re-saving as JPEG, scaling, blur, scanning noise.
+"""Degrades a rendered figure as publishing does: JPEG compression, scaling, blur, scanning noise.
 
-It knows nothing of what the image shows; who has boxes in it must scale them by what `wear` returns.
+It knows nothing of what the image shows; boxes in it must be scaled by the factors that `degrade` returns.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 _RESAMPLINGS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
-def wear(image: Image.Image, rng: random.Random, min_scale: float) -> tuple[Image.Image, float, float]:
-    """The worn RGB image, and by what its width and height were scaled, which is at least `min_scale` or 1.
+def degrade(image: Image.Image, rng: random.Random, min_scale: float) -> tuple[Image.Image, float, float]:
+    """The degraded RGB image, and the factor of its width and height, which is at least `min_scale` or 1.
 
     Most figures of papers are clean, so most come back as they are.
     """

@@ -1,4 +1,4 @@
-"""What a synthetic figure is: plain data, no word on how it looks (render.py) or what is said of it (write.py)."""
+"""The spec of a synthetic figure: plain data, without its look (render.py) and its texts (write.py)."""
 
 from __future__ import annotations
 

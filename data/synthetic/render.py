@@ -1,9 +1,9 @@
-"""Draws a figure's spec and says to the pixel where each of its texts stands.
+"""Renders a figure's spec to an image, with an exact pixel box for each of its texts.
 
-    python -m synthetic.render --seed 1 --count 16 --out figures
+    python -m data.synthetic.render --seed 1 --count 16 --out figures
 
-looks.py decides how a figure looks, layout.py where everything goes, paint.py draws it, and wear.py adds what re-saving
-and scanning do to a figure. Nothing here knows captions or explanations.
+looks.py decides how a figure looks, layout.py where everything goes, paint.py draws it, and degradation.py adds what
+re-saving and scanning do to a figure. Nothing here knows captions or explanations.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 import click
 from PIL import Image, ImageDraw
 
+from data.synthetic import looks
+from data.synthetic.canvas import Canvas, Font
+from data.synthetic.degradation import degrade
+from data.synthetic.layout import lay_out
+from data.synthetic.paint import paint
+from data.synthetic.sample import sample_figure
+from data.synthetic.spec import FigureSpec, Panel, TextBox
+from data.synthetic.words import Split
 from llava_graph.ocr import Box
-from synthetic import looks
-from synthetic.canvas import Canvas, Font
-from synthetic.layout import lay_out
-from synthetic.paint import paint
-from synthetic.sample import sample_figure
-from synthetic.spec import FigureSpec, Panel, TextBox
-from synthetic.wear import wear
-from synthetic.words import Split
 
 _NUMBER_CHARACTERS = "0123456789.,-e"
 
@@ -65,7 +65,7 @@ def render(spec: FigureSpec, fonts: Sequence[tuple[Font, float]] | None = None) 
         texts += paint(canvas, plan, (x, y))
         areas.append((x, y, x + plan.width, y + plan.height))
     smallest_px = min(look.text.tick_pt, look.text.legend_pt) * look.dpi / 72
-    image, x_scale, y_scale = wear(canvas.image(), rng, min_scale=looks.MIN_FONT_PX / smallest_px)
+    image, x_scale, y_scale = degrade(canvas.image(), rng, min_scale=looks.MIN_FONT_PX / smallest_px)
 
     def scaled(box: Box) -> Box:
         return box[0] * x_scale, box[1] * y_scale, box[2] * x_scale, box[3] * y_scale

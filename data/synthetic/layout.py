@@ -1,4 +1,4 @@
-"""Where everything in a figure goes, in pixels, before anything is drawn.
+"""Lays out a figure: positions of panels, axes and texts in pixels, before anything is drawn.
 
 It works from the inside out: the data area has a size, the texts around it are measured, and the sheet becomes as large
 as all of it needs, so that nothing is cut off and nothing overlaps. It draws nothing; its choices come in a `Look`.
@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthetic.canvas import Extent, Label, Points, Type, measure, widest
-from synthetic.looks import Look, Place
-from synthetic.spec import FigureSpec, Panel, Series
-from synthetic.ticks import Scale, Tick, number, rounded, ticks
+from data.synthetic.canvas import Extent, Label, Points, Type, measure, widest
+from data.synthetic.looks import Look, Place
+from data.synthetic.spec import FigureSpec, Panel, Series
+from data.synthetic.ticks import Scale, Tick, number, rounded, ticks
 
 _MAX_LEGEND_SHARE = 0.42
 """A legend that hides data and would take more than this of the data area's height goes outside."""
