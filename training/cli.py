@@ -1,101 +1,158 @@
-"""`llava-graph train`: figures, stages and export of the small model, each a command of its own.
+"""`llava-graph train RECIPE`: trains by a recipe, a name or a YAML file; and the ways of the shipped models.
 
-    llava-graph train figures --count 24000 --out runs/figures
-    llava-graph train small --figures runs/figures --out runs/small
-    llava-graph train export runs/small/finetune model_repo/llava-graph-tiny
+    llava-graph train list
+    llava-graph train show v1.5-lora --set batch.devices=4
+    llava-graph train v1.5-lora --data built/train --model runs/pretrain/model --out runs/lora
+    torchrun --nproc-per-node 8 -m launcher.cli train v1.5-finetune …
 
-What a stage does is decided in stages.py.
+The shipped models are not made by one recipe but in stages of their own: each has a group of commands.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import track
 
-from training.data import FIGURES_A_TASK, Figures, write_figures
-from training.export import export
-from training.stages import STAGES, load_learner, new_learner, run_stage
+from data.errors import DataError
+from training import recipe as recipes
+from training.errors import TrainingError
+from training.refusals import RecipeError
+from weights.errors import WeightsError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MODELS = {"tiny": "training.tiny.cli:main", "small": "training.small.cli:small"}
+"""Shipped models, and where their commands are: loaded only when they are asked for."""
+
+_EXISTING = click.Path(exists=True, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+_SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Another value, as section.key=value; repeatable."
+)
 
 
-@click.group()
+class _Group(click.Group):
+    """The commands of this module, those of the shipped models, and one for each recipe."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *MODELS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in MODELS:
+            module, _, attribute = MODELS[cmd_name].partition(":")
+            found: click.Command = getattr(importlib.import_module(module), attribute)
+            return found
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            return command
+        try:
+            recipes.path_of(cmd_name)
+        except RecipeError as error:
+            ctx.fail(str(error))
+        return _command_of(cmd_name)
+
+
+@click.group(cls=_Group, epilog="RECIPE is a name of `train list`, or a YAML file: `train RECIPE --help`.")
 def main() -> None:
-    """Train a model."""
+    """Train a model by a recipe, or a shipped model its own way."""
+
+
+@main.command(name="list")
+def list_command() -> None:
+    """List the recipes."""
+    names = recipes.names()
+    width = max(map(len, names))
+    for name in names:
+        click.echo(f"{name:<{width}}  {recipes.load(name).summary}")
+    for name in MODELS:
+        click.echo(f"{name:<{width}}  the shipped llava-graph-{name}, in commands of its own: `train {name} --help`")
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the figures to.")
-@click.option("--count", type=click.IntRange(min=1), default=24_000, show_default=True, help="How many figures.")
-@click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first figure.")
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    show_default="all cores",
-    help="How many draw at the same time.",
-)
-def figures(out: Path, count: int, start: int, processes: int) -> None:
-    """Render training figures (about 60 a second and core)."""
-    batches = write_figures(out, "train", start, count, processes)
-    for _ in track(batches, "Rendering", total=-(-count // FIGURES_A_TASK), console=Console(stderr=True)):
-        pass
-    click.echo(f"{count} figures in {out}")
+@click.argument("name", metavar="RECIPE")
+@_SET
+def show(name: str, overrides: tuple[str, ...]) -> None:
+    """Print a recipe with every value, and the arguments that transformers' Trainer gets on an A100."""
+    import yaml
+
+    from training.effective import A100, trainer_arguments
+
+    with _errors():
+        recipe = recipes.load(name, overrides)
+    plain = {"recipe": recipes.to_plain(recipe), "trainer": trainer_arguments(recipe, Path("OUT"), A100)}
+    click.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
 
 
-@main.command()
-@click.option(
-    "--figures",
-    "folders",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    required=True,
-    help="A folder that `train figures` wrote; may be given several times.",
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="One folder a stage is made in it.")
-@click.option("--stages", default=",".join(STAGES), show_default=True, help="Which stages, in this order.")
-@click.option(
-    "--start-from", type=click.Path(path_type=Path, exists=True), help="A stage's folder; else untrained weights."
-)
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of each stage instead of its own number.")
-@click.option("--seed", default=0, show_default=True, help="Of the first weights and of the order of the examples.")
-@click.option("--resume", is_flag=True, help="Go on from the first stage's last checkpoint.")
-def small(
-    folders: tuple[Path, ...],
+def _command_of(name: str) -> click.Command:
+    """The command that trains by the recipe `name`."""
+
+    @click.command(name=name, help=f"Train by the recipe {name}.")
+    @click.option("--data", type=_EXISTING, required=True, help="Folder of shards (`data build`), or LLaVA list-JSON.")
+    @click.option("--images", type=_EXISTING, multiple=True, help="Of a list-JSON: folder or zip; repeatable.")
+    @click.option("--model", type=_FOLDER, help="A LLaVA to go on training.")
+    @click.option("--language-model", type=_FOLDER, help="Instead, with --vision-tower: a new LLaVA of these two.")
+    @click.option("--vision-tower", type=_FOLDER, help="A CLIP or SigLIP folder.")
+    @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+    @click.option("--resume", is_flag=True, help="Go on from the last complete checkpoint in --out.")
+    @_SET
+    def command(
+        data: Path,
+        images: tuple[Path, ...],
+        model: Path | None,
+        language_model: Path | None,
+        vision_tower: Path | None,
+        out: Path,
+        resume: bool,
+        overrides: tuple[str, ...],
+    ) -> None:
+        with _errors():
+            recipe = recipes.load(name, overrides)
+            parts = {"model": model, "language_model": language_model, "vision_tower": vision_tower}
+            _train(recipe, parts, data, images, out, resume)
+
+    return command
+
+
+def _train(
+    recipe: recipes.Recipe,
+    models: dict[str, Path | None],
+    data: Path,
+    images: tuple[Path, ...],
     out: Path,
-    stages: str,
-    start_from: Path | None,
-    steps: int | None,
-    seed: int,
     resume: bool,
 ) -> None:
-    """Train the small model through its stages."""
-    names = stages.split(",")
-    unknown = sorted(set(names) - STAGES.keys())
-    if unknown:
-        message = f"no such stage: {', '.join(map(repr, unknown))} (there are {', '.join(STAGES)})"
-        raise click.BadParameter(message, param_hint="--stages")
-    if resume and not any((out / names[0]).glob("checkpoint-*")):
-        raise click.BadParameter(f"there is no checkpoint in {out / names[0]}", param_hint="--resume")
+    from rich.console import Console
+
+    from training.progress import ProgressLine
+    from training.run import Files, run, sample_lines
+
+    first = os.environ.get("RANK", "0") == "0"  # torchrun's; alone, there is one rank
+    console = Console(stderr=True)
+    outcome = run(
+        recipe,
+        Files(data, out, images, **models),
+        resume=resume,
+        callbacks=[ProgressLine(console)] if first else [],
+        say=(lambda line: console.print(line, highlight=False)) if first else (lambda _line: None),
+    )
+    if first:
+        click.echo(f"{outcome.folder}: {outcome.steps} steps, loss {outcome.final_loss:.4f}")
+        click.echo("samples, read by all and trained on by the first process:" if outcome.ranks > 1 else "samples:")
+        for line in sample_lines(outcome.samples):
+            click.echo(line)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """What goes wrong before or in training, as the command's own error."""
     try:
-        opened = [Figures(folder) for folder in folders]
-    except FileNotFoundError as error:
-        raise click.BadParameter(f"{error.filename} is missing", param_hint="--figures") from error
-    learner, tokenizer = load_learner(start_from) if start_from else new_learner(seed)
-    for i, name in enumerate(names):
-        stage = replace(STAGES[name], steps=steps or STAGES[name].steps)
-        click.echo(f"Stage {name}: {stage.steps} steps of {stage.batch_size}, learning {', '.join(stage.trained)}")
-        run_stage(stage, learner, tokenizer, opened, out / name, seed=seed, resume=resume and i == 0)
-
-
-@main.command(name="export")
-@click.argument("trained", type=click.Path(path_type=Path, exists=True))
-@click.argument("folder", type=click.Path(path_type=Path))
-def export_command(trained: Path, folder: Path) -> None:
-    """Write the model of a stage's folder TRAINED as the folder FOLDER that engines serve."""
-    learner, tokenizer = load_learner(trained)
-    export(learner.llava, tokenizer, folder)
-    click.echo(f"{folder}: {sum(file.stat().st_size for file in folder.glob('*')) / 1e6:.1f} MB")
+        yield
+    except (TrainingError, DataError, WeightsError) as error:
+        raise click.ClickException(str(error)) from error

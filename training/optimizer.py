@@ -1,4 +1,4 @@
-"""Muon for the matrices inside the blocks, AdamW for everything else, behind the face of one optimizer.
+"""Muon for the matrices inside the blocks, AdamW for everything else, behind the interface of one optimizer.
 
 Muon (Jordan et al. 2024) orthogonalises the momentum of a matrix; on small transformers it needs about half of AdamW's
 steps. It is not meant for embeddings, norms and biases. The Trainer and its learning rate schedule know one optimizer,

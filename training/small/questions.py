@@ -1,0 +1,418 @@
+"""Follow-up questions about a figure, each with an answer that goes by what was told of it.
+
+    dialogue(told, random.Random(3), count=3)
+
+Questions come in many wordings, a share of which is kept for evaluation (`Wording`). What was not read is answered with
+"was not read", what the figure cannot tell ("why") with that; other languages are answered in English.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from data.synthetic.write import listing
+from llava_graph.chart import ABSTENTION_REASONS, Panel
+from llava_graph.chart_text import NumberWriter
+from training.small import paragraphs
+from training.small.paragraphs import BARS, course, fact_of, samples_told, trend_of, unit_of, who
+from training.small.told import Told, ToldPanel
+
+Wording = Literal["train", "heldout"]
+Pair = tuple[str, str]
+Ask = Callable[..., str]
+
+EXPLAIN = {
+    "medium": (
+        "Explain this figure.",
+        "What does this figure show?",
+        "Describe the figure.",
+        "Can you explain the chart?",
+        "Tell me what is going on in this plot.",
+        "What can be seen here?",
+        "Please interpret this graph.",
+    ),
+    "short": (
+        "Summarise the figure in a sentence or two.",
+        "What is the main message?",
+        "Briefly, what does the chart show?",
+        "Give me a short summary.",
+        "TL;DR?",
+    ),
+    "long": (
+        "Explain this figure in detail.",
+        "Describe the chart with all its numbers.",
+        "Give a thorough description of the figure.",
+        "Write a detailed paragraph about this plot.",
+    ),
+}
+"""Wordings of the first question by the length of the answer; the last of each is kept for evaluation."""
+
+
+def worded(forms: Sequence[str], rng: random.Random, wording: Wording) -> str:
+    """One of the forms; the last of three or more is kept for evaluation."""
+    if len(forms) < 3:
+        return rng.choice(forms)
+    return forms[-1] if wording == "heldout" else rng.choice(forms[:-1])
+
+
+def dialogue(told: Told, rng: random.Random, count: int, wording: Wording = "train") -> list[Pair]:
+    """Up to `count` questions with their answers, no two alike."""
+    pairs = list(_pairs(told, rng, wording))
+    # Drawn by weight: what is asked of the data counts more than what stands beside the axes.
+    pairs.sort(key=lambda pair: -(rng.random() ** (4.0 if _is_plain(pair) else 1.0)))
+    return [pair for pair in pairs if paragraphs.is_grounded(told, pair[1])][:count]
+
+
+_PLAIN = ("The horizontal axis", "The vertical axis", "The label of", "No unit", "It is a ", "All series")
+
+
+def _is_plain(pair: Pair) -> bool:
+    return pair[1].startswith(_PLAIN) or " is given in " in pair[1]
+
+
+def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
+    panel = told.panels[0] if told.panels else None
+    if panel is None:
+        return
+    several = len(told.panels) > 1
+
+    def ask(*forms: str) -> str:
+        question = worded(forms, rng, wording)
+        return f"In panel (a): {question[0].lower()}{question[1:]}" if several and rng.random() < 0.8 else question
+
+    yield from _axes(panel, ask)
+    yield from _legend(panel, told, ask)
+    if panel.data is not None:
+        data = panel.data
+        if data.kind in BARS:
+            yield from _about_bars(panel, data, rng, ask)
+        else:
+            yield from _about_curves(panel, data, rng, ask)
+        yield from _about_unread(panel, data, ask)
+    else:
+        yield from _about_nothing(told, panel, ask)
+    yield rng.choice(list(_beyond(told, panel, rng, wording)))
+
+
+def _axes(panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
+    for name, where, letter, axis in (
+        (panel.x, "horizontal", "x", panel.data.x if panel.data else None),
+        (panel.y, "vertical", "y", panel.data.y if panel.data else None),
+    ):
+        question = ask(
+            f"What does the {where} axis show?",
+            f"What is on the {letter}-axis?",
+            f"What is plotted along {letter}?",
+            f"Label of the {letter} axis?",
+            f"Which quantity is on the {where} axis?",
+        )
+        if name:
+            yield question, f"The {where} axis shows {name}."
+        else:
+            yield question, f"The label of the {where} axis is not legible."
+        if axis is not None and name:
+            asked = ask(
+                f"In which unit is {name} given?", f"What is the unit of {name}?", f"Which units does {name} have?"
+            )
+            if axis.unit and axis.label and axis.unit in axis.label:
+                yield asked, f"{name} is given in {axis.unit}."
+            else:
+                yield asked, f"No unit is given for {name}."
+    kind = panel.kind
+    if kind:
+        yield (
+            ask(
+                "What kind of chart is this?",
+                "Which type of figure is it?",
+                "Is this a bar chart?",
+                "What sort of plot is that?",
+            ),
+            f"It is a {kind}.",
+        )
+
+
+def _legend(panel: ToldPanel, told: Told, ask: Ask) -> Iterator[Pair]:
+    names = [name for name in panel.series if name]
+    question = ask(
+        "Which series are shown?",
+        "What is compared?",
+        "What does the legend list?",
+        "Name the curves, please.",
+        "Which groups are there?",
+    )
+    if names and len(names) == len(panel.series):
+        yield (
+            question,
+            f"The figure shows {listing(names)}." if len(names) > 1 else f"The figure shows {names[0]} alone.",
+        )
+    elif not names and told.has_text and len(panel.series) <= 1:
+        yield (
+            question,
+            "There is one series, and no name is given for it." if panel.data else "No names of series are given.",
+        )
+    elif not names:
+        yield question, "The names of the series are not legible."
+
+
+def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
+    claimed = [i for i, series in enumerate(data.series) if not series.abstained and series.points]
+    for i in rng.sample(claimed, min(2, len(claimed))):
+        series, subject = data.series[i], who(panel, data, i)
+        write = NumberWriter.of(data, series)
+        clause = course(panel, data, i, rng)
+        question = ask(
+            f"How does {subject} behave?",
+            f"What does {subject} do?",
+            f"Does {subject} go up or down?",
+            f"Describe the trend of {subject}.",
+            f"Is {subject} rising?",
+            f"And {subject}?",
+            f"What is the course of {subject}?",
+        )
+        if clause:
+            yield question, f"{paragraphs.capital(clause)}."
+        else:
+            top, bottom = fact_of(series, "maximum"), fact_of(series, "minimum")
+            if top and bottom:
+                yield (
+                    question,
+                    (
+                        f"{paragraphs.capital(subject)} has no single direction; its highest value is about "
+                        f"{write.y(top.y)} and its lowest about {write.y(bottom.y)}."
+                    ),
+                )
+        for kind, word in (("maximum", "highest"), ("minimum", "lowest")):
+            fact = fact_of(series, kind)  # type: ignore[arg-type]
+            if fact is not None:
+                place = f" near {write.x(fact.x)}{unit_of(data.x)}" if fact.x is not None else ""
+                yield (
+                    ask(
+                        f"What is the {word} value of {subject}?",
+                        f"Where is {subject} {word}?",
+                        f"What is the {kind} of {subject}?",
+                        f"At which point is {subject} at its {kind}?",
+                    ),
+                    f"The {word} value of {subject} is about {write.y(fact.y)}{unit_of(data.y)}{place}.",
+                )
+        for kind, word, verb in (("first", "start", "starts"), ("last", "end", "ends")):
+            fact = fact_of(series, kind)  # type: ignore[arg-type]
+            if fact is not None and data.kind == "line":
+                yield (
+                    ask(
+                        f"Where does {subject} {word}?",
+                        f"At what value does {subject} {word}?",
+                        f"With which value does {subject} {word}?",
+                    ),
+                    f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
+                )
+        if data.kind == "line":
+            shown = samples_told(data, series)
+            if shown:
+                at = rng.choice(list(shown))
+                yield (
+                    ask(
+                        f"What is the value of {subject} at {at}?",
+                        f"How large is {subject} at {at}{unit_of(data.x)}?",
+                        f"Read {subject} at {at}, please.",
+                        f"Which value does {subject} have at {at}?",
+                    ),
+                    f"At {at}{unit_of(data.x)}, {subject} is about {shown[at]}{unit_of(data.y)}.",
+                )
+    if len(claimed) > 1 and len(claimed) == len(data.series) and all(panel.series):
+        question = ask(
+            "Which series is the highest overall?",
+            "Which curve lies on top?",
+            "Which one is largest?",
+            "What has the highest values?",
+        )
+        highest = [i for i in claimed if fact_of(data.series[i], "highest_overall")]
+        if highest:
+            yield question, f"{panel.series[highest[0]]} is the highest overall."
+        else:
+            yield question, "None of them is clearly the highest overall."
+        crossings = paragraphs.crossings_told(panel, data)
+        if len(claimed) == 2 or crossings:
+            question = ask(
+                "Do the curves cross?",
+                "Where do they intersect?",
+                "Is there a crossing?",
+                "At which point do the lines meet?",
+            )
+            if crossings:
+                i, fact = rng.choice(crossings)
+                place = NumberWriter.of(data, data.series[i]).x(fact.x)
+                other = panel.series[fact.other or 0]
+                yield question, f"{panel.series[i]} and {other} cross near {place}{unit_of(data.x)}."
+            else:
+                yield question, "No single crossing was read."
+        a, b = rng.sample(claimed, 2)
+        one, two = course(panel, data, a, rng), course(panel, data, b, rng)
+        if one and two:
+            yield (
+                ask(
+                    f"Compare {panel.series[a]} and {panel.series[b]}.",
+                    f"How do {panel.series[a]} and {panel.series[b]} differ?",
+                    f"What distinguishes {panel.series[a]} from {panel.series[b]}?",
+                ),
+                f"{one}, {rng.choice(('while', 'whereas'))} {two}.",
+            )
+
+
+def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
+    claimed = [
+        i
+        for i, series in enumerate(data.series)
+        if not series.abstained and series.points and (panel.series[i] or len(data.series) == 1)
+    ]
+    for i in rng.sample(claimed, min(2, len(claimed))):
+        series = data.series[i]
+        write = NumberWriter.of(data, series)
+        several = len(data.series) > 1
+        of, lead = (f" of {panel.series[i]}", f"For {panel.series[i]}, the") if several else ("", "The")
+        for kind, word in (("maximum", "highest"), ("minimum", "lowest")):
+            fact = fact_of(series, kind)  # type: ignore[arg-type]
+            if fact is not None and fact.x:
+                yield (
+                    ask(
+                        f"Which bar{of} is the {word}?",
+                        f"Where is the {word}?" if not of else f"For which category is {panel.series[i]} {word}?",
+                        f"What is the {word} bar{of}?",
+                        f"Which category has the {word} value{of}?",
+                    ),
+                    f"{lead} {word} bar is {write.x(fact.x)} at about {write.y(fact.y)}{unit_of(data.y)}.",
+                )
+        for point in rng.sample(series.points, min(2, len(series.points))):
+            place = write.x(point.x)
+            if not place:
+                continue
+            lead_value = f"For {panel.series[i]}: {place}" if several else place
+            yield (
+                ask(
+                    f"What is the value{of} for {place}?",
+                    f"How high is the bar of {place}{' for ' + str(panel.series[i]) if several else ''}?",
+                    f"And {place}{' in ' + str(panel.series[i]) if several else ''}?",
+                    f"How large is {place}{' for ' + str(panel.series[i]) if several else ''}?",
+                ),
+                f"{lead_value} is at about {write.y(point.y)}{unit_of(data.y)}.",
+            )
+        if trend_of(series) in ("rises", "falls") and several:
+            verb = "rises" if trend_of(series) == "rises" else "falls"
+            yield (
+                ask(
+                    f"Is there a trend in {panel.series[i]}?",
+                    f"How does {panel.series[i]} change?",
+                    f"Does {panel.series[i]} grow?",
+                ),
+                (f"{panel.series[i]} {verb} from left to right."),
+            )
+
+
+def _about_unread(panel: ToldPanel, data: Panel, ask: Ask) -> Iterator[Pair]:
+    unread = [
+        (name, series.abstained) for name, series in zip(panel.series, data.series, strict=True) if series.abstained
+    ]
+    for name, code in unread:
+        if name:
+            reason = ABSTENTION_REASONS.get(code or "", "no reason is known")
+            yield (
+                ask(
+                    f"What does {name} do?",
+                    f"How does {name} behave?",
+                    f"What is the highest value of {name}?",
+                    f"And {name}?",
+                    f"What about {name}?",
+                ),
+                f"{name} was not read: {reason}.",
+            )
+    question = ask(
+        "Was anything not read?",
+        "Is something missing from your reading?",
+        "What could you not read?",
+        "Did you read every curve?",
+    )
+    if not unread:
+        yield question, "All series of the chart were read."
+    elif all(name for name, _ in unread):
+        yield question, f"Not read: {listing([str(name) for name, _ in unread])}."
+
+
+def _about_nothing(told: Told, panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
+    code = panel.unread or told.unread
+    reason = f", since {ABSTENTION_REASONS.get(code, 'no reason is known')}" if code else ""
+    name = next((name for name in panel.series if name), None) or panel.y or "the curve"
+    yield (
+        ask(
+            f"What is the highest value of {name}?",
+            f"How does {name} behave?",
+            "What is the maximum?",
+            "Where does the curve end?",
+            f"Is {name} increasing?",
+            f"What is the value of {name} in the middle?",
+        ),
+        f"The values of the chart were not read{reason}.",
+    )
+
+
+_WHY = (
+    "Why does it behave like that?",
+    "What is the reason for this?",
+    "Why is that so?",
+    "What causes the difference?",
+    "How can this be explained physically?",
+)
+_GREETINGS = (
+    (("Hello!", "Hi", "Good morning!", "Hey there"), "Hello! Ask me anything about this figure."),
+    (("Thanks!", "Thank you very much.", "Great, thanks.", "Cheers!"), "You are welcome."),
+    (("Who are you?", "What can you do?", "What are you?"), "I explain scientific figures from their text and data."),
+    (
+        ("How are you?", "How is it going?", "Are you well?"),
+        "Fine, thank you. What would you like to know about the figure?",
+    ),
+)
+_ABSENT = (
+    "a control group",
+    "error bars for the background",
+    "a third panel",
+    "the baseline",
+    "a p-value",
+    "the sample size",
+)
+
+
+def _beyond(told: Told, panel: ToldPanel, rng: random.Random, wording: Wording) -> Iterator[Pair]:
+    yield worded(_WHY, rng, wording), "The figure does not tell why."
+    forms, answer = rng.choice(_GREETINGS)
+    yield worded(forms, rng, wording), answer
+    if told.has_text:
+        thing = rng.choice(_ABSENT)
+        texts = " ".join([told.context.caption, *(line.text for line in told.context.lines)]).casefold()
+        if not any(word in texts for word in thing.split()[-1:]):
+            yield f"What does the figure say about {thing}?", f"Nothing in the figure speaks of {thing}."
+    shown = f"{panel.y} against {panel.x}" if panel.x and panel.y else panel.y or panel.x
+    if shown:
+        foreign = (
+            "Was zeigt die Abbildung?",
+            "Que montre cette figure ?",
+            "¿Qué muestra la figura?",
+            "图中显示了什么?",
+            "Cosa mostra il grafico?",
+        )
+        yield worded(foreign, rng, wording), f"I answer in English: the figure shows {shown}."
+    yield (
+        worded(
+            (
+                "Will this continue in the future?",
+                "What happens beyond the plotted range?",
+                "Can you predict the next value?",
+            ),
+            rng,
+            wording,
+        ),
+        "The figure does not show that.",
+    )
+    yield (
+        worded(("Who made this figure?", "Which paper is this from?", "When was this published?"), rng, wording),
+        "The figure does not say that.",
+    )
