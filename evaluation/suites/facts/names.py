@@ -1,4 +1,4 @@
-"""Whether a text names something: names found letter by letter, whatever the case and the white space.
+"""Finds names in a text: exact letters, ignoring case and white space.
 
 A name counts only where it stands free: "ABC" is not found in "ABC+" or "ABC-Net", "rho = 1" not in "rho = 1.5".
 Pure functions over strings; what the names mean is not known here.

@@ -1,8 +1,9 @@
 """Scores of many answers as one table, with counts and 95 % intervals, in Markdown for people and JSON for programs.
 
 A score is hits divided by opportunities, summed over figures. Statements about one figure are not independent of each
-other, so intervals come from resampling figures (bootstrap), except where a figure has one opportunity at most or every
-one of them ended alike: there, from Wilson's formula over figures. It knows no model and no figure.
+other, so intervals come from resampling figures (bootstrap), except where a figure has one opportunity at most, where
+every one of them ended alike, or where only one figure has any: there, from Wilson's formula over figures. It knows no
+model and no figure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.facts_score import METRICS, Score, Share
+from evaluation.suites.facts.score import METRICS, Score, Share
 
 TITLES = {
     "axis_labels": "both axis labels named",
@@ -25,6 +26,7 @@ TITLES = {
     "extremum_right": "highest and lowest right",
     "numbers_near": "numbers within 10 %",
     "hallucinated": "hallucinated labels ↓",
+    "contradicted": "answers with a contradicted statement ↓",
 }
 """How each score is called in tables; ↓ where less is better."""
 
@@ -69,7 +71,7 @@ def cell(shares: Iterable[Share]) -> Cell:
     if not total.of:
         return Cell(0, 0, None, None, None)
     value = total.hits / total.of
-    if total.hits in (0, total.of) or all(share.of == 1 for share in counted):
+    if total.hits in (0, total.of) or all(share.of == 1 for share in counted) or len(counted) == 1:
         low, high = wilson(value, len(counted))
     else:
         low, high = _bootstrap(counted)
@@ -105,15 +107,20 @@ def markdown(columns: Mapping[str, Column]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
+def follow_ups_markdown(cells: Mapping[str, Cell]) -> str:
+    """A second table: follow-up questions by kind."""
+    rows = "".join(f"| {kind} | {cell} |\n" for kind, cell in cells.items())
+    return f"\n| follow-up questions | right |\n| --- | --- |\n{rows}"
+
+
 def as_json(columns: Mapping[str, Column]) -> dict[str, object]:
     return {
-        name: {
-            "figures": column.figures,
-            "scores": {
-                metric: {"hits": c.hits, "of": c.of, "share": c.share, "low": c.low, "high": c.high}
-                for metric, c in column.cells.items()
-            },
-            "notes": dict(column.notes),
-        }
+        name: {"figures": column.figures, "scores": cells_json(column.cells), "notes": dict(column.notes)}
         for name, column in columns.items()
+    }
+
+
+def cells_json(cells: Mapping[str, Cell]) -> dict[str, object]:
+    return {
+        name: {"hits": c.hits, "of": c.of, "share": c.share, "low": c.low, "high": c.high} for name, c in cells.items()
     }

@@ -1,0 +1,1 @@
+"""Suites: each measures one thing with questions and scores of its own."""

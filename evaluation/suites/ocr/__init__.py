@@ -1,0 +1,1 @@
+"""How well the text of figures is read, on a folder with ground truth."""

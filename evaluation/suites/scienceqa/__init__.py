@@ -1,0 +1,1 @@
+"""ScienceQA, as LLaVA and the original LLaVA-Graph ask and score it."""
