@@ -1,1 +1,1 @@
-"""What we claim about speed, as commands. Everything compared is measured side by side in one run."""
+"""Benchmarks: every claim about speed as a command. Compared things are measured side by side in one run."""

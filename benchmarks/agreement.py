@@ -1,4 +1,4 @@
-"""Greedy answers of vLLM and of `transformers serve`, held side by side: how many are equal, and why the others part.
+"""Compares greedy answers of vLLM and `transformers serve`: how many are equal, and why the others differ.
 
     python -m benchmarks.agreement --vllm-python .venv-vllm/bin/python --count 50
 
@@ -25,19 +25,20 @@ from typing import Any
 import click
 import httpx2
 
+from data.synthetic import write
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
+from launcher import services
+from launcher.addresses import reserved
+from launcher.engine import engine_command
+from launcher.engine.command import EngineChoice
+from launcher.supervisor import Supervisor
+from llava_graph.address import LOOPBACK
 from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn, conversation
 from llava_graph.figure import Figure, open_figure
-from llava_graph.local import services
-from llava_graph.local.addresses import LOOPBACK, reserved
-from llava_graph.local.engine import engine_command
-from llava_graph.local.engine.command import EngineChoice
-from llava_graph.local.supervisor import Supervisor
 from llava_graph.manifest import ModelManifest, load_manifest
 from llava_graph.ocr import Line, reading_order
-from service.figures import OpenedFigure
-from synthetic import write
-from synthetic.render import render
-from synthetic.sample import sample_figure
+from service.figures.decode import EncodedFigure
 
 FIRST_SEED = 1_000_000
 START_DEADLINE_S = 300.0
@@ -55,7 +56,7 @@ class Asked:
     def messages(self, manifest: ModelManifest, image_part: dict[str, object] | None = None) -> list[dict[str, object]]:
         """As the gateway sends them; with `image_part` in the image's place."""
         figure = self.figure
-        encoded = OpenedFigure(figure.id, figure.width, figure.height, figure.png()).image_part()
+        encoded = EncodedFigure(figure.id, figure.width, figure.height, figure.png()).image_part()
         turns = [Turn("user", DEFAULT_QUESTION)]
         messages, _ = conversation(manifest.context_template, self.context, turns, image_part or encoded)
         return messages

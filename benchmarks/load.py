@@ -1,4 +1,4 @@
-"""Load on a running gateway, as an operator puts it on before users do: how fast it answers, and what it refuses.
+"""Load test of a running gateway: how fast it answers, and what it refuses.
 
     python -m benchmarks.load http://127.0.0.1:8000 --concurrency 16
     python -m benchmarks.load http://127.0.0.1:8000 --rate 4 --known 0.8 --seconds 120 --out load.json
@@ -9,11 +9,11 @@ those before are answered or not: what users do, and what a service falls behind
 arrival.
 
 A share of the figures (`--known`) were explained once before the measured time, so that their text is known; the others
-look the same but for a few pixels of chance, and nobody has seen them. Nothing that is refused is tried again.
+look the same but for a few random pixels, and are new. Refused requests are not repeated.
 
 It ends by itself: after `--count` requests or `--seconds` no new ones are begun, those under way have `--patience`, and
-what is left is hung up on and counted as `cut`; ctrl-C comes to that at once. The key is taken from LLAVA_GRAPH_KEY. It
-knows the gateway's HTTP interface alone, so it can be on another machine, and better is.
+what is left is disconnected and counted as `cut`; ctrl-C does so at once. The key is taken from LLAVA_GRAPH_KEY. It
+knows only the gateway's HTTP interface, so it can, and preferably does, run on another machine.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ import httpx2
 import numpy as np
 from PIL import Image
 
+from data.synthetic import write
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
+from launcher.bulk import BulkError, find_figures, read_captions
+from launcher.running import gateway_client
 from llava_graph import client
-from llava_graph.bulk import BulkError, find_figures, read_captions
 from llava_graph.client import ExplainError
 from llava_graph.figure import FigureError, open_figure
-from llava_graph.local.running import gateway_client
-from synthetic import write
-from synthetic.render import render
-from synthetic.sample import sample_figure
 
 FIRST_SEED = 3_000_000
 
@@ -69,7 +69,7 @@ OK, CUT, NOT_SENT = "ok", "cut", "not_sent"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure to explain: the upload of one that is known, and what others are made of that nobody has seen."""
+    """A figure to explain: the upload of a known one, and the source of new ones that look the same."""
 
     file: bytes
     image: Image.Image

@@ -1,4 +1,4 @@
-"""How right OCR is: words of the truth that were read. Order and place of the words do not matter.
+"""OCR accuracy: recall and precision of words, whatever their order and place.
 
 - *recall*: words of the truth found in the output of the same figure, as often as they stand in it; sign by sign, upper
   and lower case distinct. `Time(s)` for `Time (s)` misses two words.

@@ -1,4 +1,4 @@
-"""What the OCR queue itself costs: from a gateway's look-up to the reply, with an engine that reads nothing.
+"""Measures the OCR queue's own cost: from a gateway's look-up to the reply, with an engine that reads nothing.
 
     python -m benchmarks.queue [--count 500]
 
@@ -28,9 +28,9 @@ from PIL import Image, ImageDraw
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from launcher.services import redis_server_binary
 from llava_graph.figure import Figure, open_figure
-from llava_graph.jobs import Admission, JobProducer, Keys, Outcome, Reply, connect, live_workers
-from llava_graph.local.services import redis_server_binary
+from llava_graph.jobs import JobProducer, Keys, Outcome, QueueAnswer, Reply, connect, live_workers
 from ocr_worker.settings import WorkerSettings, cores_given
 
 KEYS = Keys()
@@ -64,11 +64,11 @@ class Asker:
         self._producer = JobProducer(redis, KEYS, "benchmark", max_depth=100_000)
 
     async def ask(self, figure_id: str, png: bytes) -> None:
-        """Look-up and submission of a figure that nobody knows."""
+        """Look-up and submission of a new figure."""
         asked = await self._producer.look_up(figure_id, WAIT_MS)
-        if asked.admission is Admission.UNKNOWN:
+        if asked.admission is QueueAnswer.UNKNOWN:
             asked = await self._producer.submit(figure_id, png, job_id=figure_id, wait_ms=WAIT_MS)
-        if asked.admission is not Admission.QUEUED:
+        if asked.admission is not QueueAnswer.QUEUED:
             raise click.ClickException(f"a figure was {asked.admission.value} instead of queued")
 
     async def replies(self, count: int) -> None:

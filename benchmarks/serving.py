@@ -1,4 +1,4 @@
-"""What the gateway costs: the same prompts straight to the engine and through the gateway, in turns.
+"""Measures the gateway's cost: the same prompts straight to the engine and through the gateway, in turns.
 
     python -m benchmarks.serving --vllm-python .venv-vllm/bin/python
 
@@ -40,16 +40,16 @@ import click
 import numpy as np
 from PIL import Image
 
+from data.synthetic import write
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
+from launcher.engine.command import EngineChoice
+from launcher.stack import running_stack
 from llava_graph.context import DEFAULT_QUESTION, FigureContext, Turn, conversation
 from llava_graph.figure import open_figure
-from llava_graph.local.engine.command import EngineChoice
-from llava_graph.local.stack import running_stack
 from llava_graph.manifest import load_manifest
 from llava_graph.ocr import Line
-from service.figures import OpenedFigure
-from synthetic import write
-from synthetic.render import render
-from synthetic.sample import sample_figure
+from service.figures.decode import EncodedFigure
 
 FIRST_SEED = 2_000_000
 START_DEADLINE_S = 300.0
@@ -87,7 +87,7 @@ class Figure:
     body: bytes = b""
 
     def unseen(self, number: int) -> bytes:
-        """The PNG of a figure that looks the same and that nobody has seen: one corner pixel counts."""
+        """The PNG of a new figure that looks the same: one corner pixel counts."""
         other = self.image.copy()
         other.putpixel((0, 0), ((number >> 16) & 255, (number >> 8) & 255, number & 255))
         return _png(other)
@@ -135,12 +135,12 @@ class Bench:
     async def prepare(self, model_dir: Path) -> None:
         """Has every figure read, makes the prompt of each, and warms the engine up on all ways."""
         manifest = load_manifest(model_dir)
-        async with _session() as http:
+        async with session() as http:
             for figure in self._figures:
                 lines = await self._read(http, figure)
                 opened = open_figure(figure.png)
                 context = FigureContext(opened.width, opened.height, figure.caption, lines)
-                image_part = OpenedFigure(opened.id, opened.width, opened.height, opened.png()).image_part()
+                image_part = EncodedFigure(opened.id, opened.width, opened.height, opened.png()).image_part()
                 turns = [Turn("user", DEFAULT_QUESTION)]
                 messages, _ = conversation(manifest.context_template, context, turns, image_part)
                 figure.body = json.dumps(
@@ -176,7 +176,7 @@ class Bench:
                     result.failures += 1
                     click.echo(f"{result.way} at {result.level}: {type(error).__name__}: {error}", err=True)
 
-        async with _session() as http:
+        async with session() as http:
             started = time.perf_counter()
             async with asyncio.TaskGroup() as group:
                 for _ in range(result.level):
@@ -201,13 +201,13 @@ class Bench:
         return await _timed(request, piece)
 
     async def _explained(self, http: aiohttp.ClientSession, figure: Figure) -> Sample:
-        return await self._explain(http, figure.png, figure.caption)
+        return await self.explain(http, figure.png, figure.caption)
 
     async def _explained_unseen(self, http: aiohttp.ClientSession, figure: Figure) -> Sample:
         self._unseen += 1
-        return await self._explain(http, figure.unseen(self._unseen), figure.caption)
+        return await self.explain(http, figure.unseen(self._unseen), figure.caption)
 
-    async def _explain(self, http: aiohttp.ClientSession, png: bytes, caption: str) -> Sample:
+    async def explain(self, http: aiohttp.ClientSession, png: bytes, caption: str) -> Sample:
         def piece(event: str, data: bytes) -> tuple[bool, int | None]:
             if event == "error":
                 raise ValueError(data.decode())
@@ -273,7 +273,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, 
 
 
 @asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=REQUEST_DEADLINE_S)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=aiohttp.TCPConnector(limit=0), read_bufsize=4 * 1024 * 1024
@@ -315,14 +315,14 @@ async def run(
         run_dir = Path(folder)
         async with running_stack(model_dir, choice, "127.0.0.1", 0, run_dir, START_DEADLINE_S, lambda _: None) as stack:
             state = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-            with nullcontext() if together else _kept_apart(state["parts"]):
+            with nullcontext() if together else kept_apart(state["parts"]):
                 bench = Bench(stack.url, state["engine_url"], drawn, max_tokens)
                 await bench.prepare(model_dir)
                 return [result.summary() for result in await bench.measure(levels, rounds, scale, ways)]
 
 
 @contextmanager
-def _kept_apart(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+def kept_apart(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
     """Gives the engine the first half of the cores, and the other parts and this process the second; this process
     gets all of them back in the end, for what it starts afterwards."""
     cores = sorted(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Times written into tokens by the stub engine and read out of whatever carries them: how long was a token under way?
+"""Timestamps that the stub engine writes into tokens, and their latency at the receiver.
 
 A stamp is `t` and eighteen digits: nanoseconds on the monotonic clock, which all processes of a machine share.
 """

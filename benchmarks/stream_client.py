@@ -1,10 +1,10 @@
-"""Holds many streams at once and says how late their tokens are; meant for streams of the stub engine's stamped tokens.
+"""Client that holds many streams at once and reports the latency of the stub engine's stamped tokens.
 
     python -m benchmarks.stream_client --port 8000 --request FILE --server-pid PID --streams 500 --seconds 10
 
 FILE holds one HTTP request, byte for byte, which every stream sends. Streams are begun a few at a time, since beginning
 one costs a server far more than holding it; when all run, and after a moment to settle, `--seconds` are measured. Then
-everybody hangs up. Prints one JSON object. A process of its own, on bare protocols, so that what it measures is not
+all connections are closed. Prints one JSON object. A process of its own, on bare protocols, so that it does not measure
 itself: no HTTP parser, no tasks.
 """
 

@@ -1,4 +1,4 @@
-"""How many streams one gateway process holds, and how late it makes their tokens.
+"""Measures how many streams one gateway process holds, and the latency that it adds to their tokens.
 
     python -m benchmarks.streams --streams 500
 
@@ -23,12 +23,12 @@ from typing import Any
 import click
 import httpx2
 
-from llava_graph.local import services
-from llava_graph.local.addresses import Addresses, choose_addresses
-from llava_graph.local.run_folder import RunFolder, tail
-from llava_graph.local.supervisor import Change, Service, ServiceError, Supervisor
+from launcher import services
+from launcher.addresses import Addresses, choose_addresses
+from launcher.run_folder import RunFolder, tail
+from launcher.supervisor import Change, Service, ServiceError, Supervisor
 
-_MANIFEST = """
+MANIFEST = """
 name = "stub"
 revision = "1"
 context_template = "located"
@@ -36,7 +36,7 @@ context_length = 1000000
 max_new_tokens = 1000000
 """
 _FIGURE = Path("examples/growth.png")
-_ENDLESS = 1_000_000
+ENDLESS = 1_000_000
 _START_DEADLINE_S = 60.0
 
 WAYS = ("straight", "gateway")
@@ -59,12 +59,12 @@ async def running(tokens_per_s: int, figure: bytes) -> AsyncIterator[Setup]:
     """Stub engine and gateway, ready."""
     addresses = choose_addresses("127.0.0.1", 0)
     with tempfile.TemporaryDirectory(prefix="llava-graph-bench-") as path, RunFolder.open(Path(path)) as folder:
-        (folder.path / "manifest.toml").write_text(_MANIFEST)
+        (folder.path / "manifest.toml").write_text(MANIFEST)
         requests = {way: folder.path / f"{way}.http" for way in WAYS}
-        requests["straight"].write_bytes(_raw("/v1/chat/completions", json={"max_tokens": _ENDLESS}))
-        fields = {"caption": "Growth of three strains.", "ocr": "off", "max_tokens": str(_ENDLESS)}
+        requests["straight"].write_bytes(raw_request("/v1/chat/completions", json={"max_tokens": ENDLESS}))
+        fields = {"caption": "Growth of three strains.", "ocr": "off", "max_tokens": str(ENDLESS)}
         files = {"image": ("growth.png", figure)}
-        requests["gateway"].write_bytes(_raw("/v1/explain", data=fields, files=files))
+        requests["gateway"].write_bytes(raw_request("/v1/explain", data=fields, files=files))
         stub = ["-m", "benchmarks.stub_engine", "--port", str(addresses.engine.port)]
         gateway = services.gateway_service(addresses, folder.path, folder)
         parts = [
@@ -72,7 +72,7 @@ async def running(tokens_per_s: int, figure: bytes) -> AsyncIterator[Setup]:
             Service(
                 "engine",
                 [sys.executable, *stub, "--tokens-per-s", str(tokens_per_s)],
-                _healthy(addresses.engine.url),
+                healthy(addresses.engine.url),
                 log=folder.log("engine"),
             ),
             # One gateway's worth of streams at once, and none that waits for its turn.
@@ -93,8 +93,12 @@ async def measure(setup: Setup, way: str, streams: int, seconds: float) -> dict[
         "straight": (setup.addresses.engine.port, "engine"),
         "gateway": (setup.addresses.gateway.port, "gateway"),
     }[way]
-    options = {"port": port, "request": setup.requests[way], "server-pid": setup.pids[server]}
-    options |= {"streams": streams, "seconds": seconds}
+    return {"way": way, **await streamed(port, setup.requests[way], setup.pids[server], streams, seconds)}
+
+
+async def streamed(port: int, request: Path, server_pid: int, streams: int, seconds: float) -> dict[str, Any]:
+    """What a client in a process of its own measured at a port; `request` is a file with what each stream sends."""
+    options = {"port": port, "request": request, "server-pid": server_pid, "streams": streams, "seconds": seconds}
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.stream_client"),
         *(text for name, value in options.items() for text in (f"--{name}", str(value))),
@@ -103,10 +107,11 @@ async def measure(setup: Setup, way: str, streams: int, seconds: float) -> dict[
     output, _ = await client.communicate()
     if client.returncode != 0:
         raise click.ClickException(f"The client ended with exit status {client.returncode}.")
-    return {"way": way, **json.loads(output)}
+    measured: dict[str, Any] = json.loads(output)
+    return measured
 
 
-def _raw(path: str, **content: Any) -> bytes:
+def raw_request(path: str, **content: Any) -> bytes:
     """An HTTP/1.1 request as it goes over the wire."""
     request = httpx2.Request("POST", f"http://127.0.0.1{path}", **content)
     body = request.read()
@@ -114,11 +119,13 @@ def _raw(path: str, **content: Any) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def _healthy(url: str) -> services.Probe:
+def healthy(url: str, path: str = "/health") -> services.Probe:
+    """A readiness probe: `url` answers there with success."""
+
     async def ready() -> bool:
         try:
             async with httpx2.AsyncClient(timeout=services.PROBE_DEADLINE_S, trust_env=False) as http:
-                return (await http.get(f"{url}/health")).is_success
+                return (await http.get(f"{url}{path}")).is_success
         except httpx2.HTTPError:
             return False
 

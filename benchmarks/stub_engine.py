@@ -1,8 +1,8 @@
-"""An engine that costs almost nothing and says when it said it: OpenAI's wire at a fixed pace, without a model.
+"""A stub engine for benchmarks: OpenAI's protocol at a fixed token rate, without a model, with timestamps as text.
 
     python -m benchmarks.stub_engine --port 8001 --tokens-per-s 100
 
-Every token's text is the time at which it was handed to the kernel (see `benchmarks.stamps`), so whoever receives it
+Every token's text is the time at which it was handed to the kernel (see `benchmarks.stamps`), so a reader
 knows how long it was under way. One timer serves all streams; the streams are spread over its ticks, and those of one
 tick share their bytes. A tick that comes late is made up for, so the pace holds over time. It reads nothing of a
 request but its length and `max_tokens`.
