@@ -1,4 +1,4 @@
-# The engine where there is no GPU: `transformers serve` with the model that comes along. docker-compose.yml builds it:
+# The engine where there is no GPU: `transformers serve` with the models that come along. docker-compose.yml builds it:
 #
 #     docker build --file deploy/engine-cpu.Dockerfile --tag llava-graph/engine-cpu:0.1.0 .
 #
@@ -28,7 +28,22 @@ WORKDIR /source
 COPY pyproject.toml LICENSE NOTICE ./
 RUN touch README.md && /opt/llava-graph/bin/pip install '.[engine,local]'
 COPY llava_graph llava_graph
-RUN /opt/llava-graph/bin/pip install --no-deps --force-reinstall . \
+COPY launcher launcher
+RUN /opt/llava-graph/bin/pip install --no-deps --force-reinstall .
+
+# Models that are shipped as a delta are built here, so that the image has them whole. What only that needs lies in an
+# environment beside the image's own, whose libraries it sees.
+RUN python3 -m venv /opt/builder \
+    && site_packages() { "$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; } \
+    && site_packages /opt/llava-graph > "$(site_packages /opt/builder)/llava-graph.pth" \
+    && /opt/builder/bin/pip install '.[weights]'
+COPY weights weights
+COPY model_repo model_repo
+RUN for manifest in $(grep -l '^\[build\]' model_repo/*/manifest.toml); do \
+        model="${manifest%/manifest.toml}" \
+        && /opt/builder/bin/python -m launcher.cli weights build "$model" --target "/opt/built/$model" \
+        && rm -r "$model" && mv "/opt/built/$model" "$model" || exit 1; \
+    done \
     && /opt/llava-graph/bin/pip uninstall --yes pip \
     && rm -rf /opt/llava-graph/lib/python3*/site-packages/torch/include
 
@@ -42,7 +57,7 @@ LABEL org.opencontainers.image.title="LLaVA-Graph engine for CPUs" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 COPY --from=build /opt/llava-graph /opt/llava-graph
-COPY model_repo /app/model_repo
+COPY --from=build /source/model_repo /app/model_repo
 
 ENV PATH=/opt/llava-graph/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app

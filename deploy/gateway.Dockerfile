@@ -26,6 +26,7 @@ COPY pyproject.toml LICENSE NOTICE ./
 ARG EXTRAS
 RUN touch README.md && /opt/llava-graph/bin/pip install --no-compile ".[service${EXTRAS:+,$EXTRAS}]"
 COPY llava_graph llava_graph
+COPY launcher launcher
 COPY service service
 # Then without what only builds and tests need and without Pillow's decoder of AVIF, which no figure may be, and with
 # bytecode for what a gateway loads: a fifth of its own size.
@@ -35,7 +36,7 @@ RUN /opt/llava-graph/bin/pip install --no-compile --no-deps --force-reinstall . 
     && rm -rf numpy/distutils numpy/f2py PIL/_avif.* pillow.libs/libavif-* \
     && find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -r {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ach]' \) -delete \
-    && cd / && /opt/llava-graph/bin/python -c 'import service.run, llava_graph.cli, llava_graph.keys'
+    && cd / && /opt/llava-graph/bin/python -c 'import service.process.run, launcher.cli, llava_graph.api_keys'
 
 # Of a model the gateway needs what its manifest says.
 COPY model_repo model_repo
@@ -54,7 +55,7 @@ COPY --from=build /opt/llava-graph /opt/llava-graph
 COPY --from=build /source/model_repo /app/model_repo
 COPY examples /app/examples
 
-# All addresses of the container: whoever is to reach it needs the port published, and then the gateway wants keys.
+# All addresses of the container: to be reached, its port must be published, and then the gateway wants keys.
 ENV PATH=/opt/llava-graph/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 LLAVA_GRAPH_HOST=0.0.0.0
 WORKDIR /app
 USER 10001:10001

@@ -40,6 +40,7 @@ RUN touch README.md && mkdir /opt/ocr-models \
         *) echo "OCR_ENGINE is rapid or paddle, not $OCR_ENGINE" >&2; exit 1 ;; \
     esac
 COPY llava_graph llava_graph
+COPY launcher launcher
 COPY ocr_worker ocr_worker
 RUN /opt/llava-graph/bin/pip install --no-deps --force-reinstall . \
     && cd / \

@@ -1,11 +1,11 @@
-"""Draws growth.png with the generator of `synthetic/`: python examples/growth.py"""
+"""Draws growth.png with the generator of `data/synthetic/`: python examples/growth.py"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from synthetic.render import render
-from synthetic.spec import Axis, FigureSpec, Panel, Series
+from data.synthetic.render import render
+from data.synthetic.spec import Axis, FigureSpec, Panel, Series
 
 LOOK_SEED = 13
 HOURS = tuple(float(h) for h in range(0, 49, 4))

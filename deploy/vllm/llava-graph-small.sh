@@ -1,0 +1,3 @@
+# Starts vLLM with llava-graph-small in its container: "exec" and what this prints,
+# llava-graph engine --backend vllm --model model_repo/llava-graph-small --weights /weights/llava-graph-small --host 0.0.0.0 --print gpu
+exec env HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_UPDATE_CHECK=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_MEDIA_URL_ALLOW_REDIRECTS=0 vllm serve /weights/llava-graph-small --host 0.0.0.0 --port 8001 --served-model-name llava-graph-small --max-model-len 2048 --limit-mm-per-prompt '{"image": 1, "video": 0, "audio": 0}' --allowed-media-domains none.invalid --generation-config vllm --disable-access-log-for-endpoints /health,/metrics --enable-prefix-caching
