@@ -1,8 +1,9 @@
 """Writes what stands in two places from the place where it is defined: `make docs`.
 
-The README's tables of settings and metrics come from the code. A table stands between `<!-- NAME -->` and
-`<!-- /NAME -->`; tests/unit/test_docs.py fails when one is not current. Prometheus's rules are files of
-deploy/prometheus; its operator on Kubernetes wants them within a resource (tests/unit/test_deploy_kubernetes.py).
+The tables of settings (docs/settings.md) and metrics (docs/operate.md) come from the code. A table stands between
+`<!-- NAME -->` and `<!-- /NAME -->`; tests/unit/docs/test_docs.py fails when one is not current. Prometheus's rules are
+files of deploy/prometheus; its operator on Kubernetes wants them within a resource
+(tests/unit/deploy/test_kubernetes.py).
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from pydantic_settings import BaseSettings
 from ocr_worker.metrics import ParentMetrics, WorkerMetrics
 from ocr_worker.settings import WorkerSettings
 from service.metrics import Metrics
+from service.metrics import ParentMetrics as GatewayParentMetrics
 from service.settings import GatewaySettings
 
-README = Path(__file__).parents[1] / "README.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PLACES = {
+    DOCS / "settings.md": ("gateway-settings", "ocr-worker-settings"),
+    DOCS / "operate.md": ("gateway-metrics", "ocr-worker-metrics"),
+}
+"""Which tables stand in which document."""
 RULES = Path(__file__).parents[1] / "deploy" / "prometheus" / "rules"
 PROMETHEUS_RULE = Path(__file__).parents[1] / "deploy" / "kubernetes" / "components" / "monitoring" / "rules.yaml"
 
 
 def tables() -> dict[str, str]:
-    """Every generated table by the name of its place in the README."""
+    """Every generated table by the name of its place."""
     gateway, worker = CollectorRegistry(), CollectorRegistry()
     Metrics(gateway)
+    GatewayParentMetrics(gateway)
     WorkerMetrics(worker)
     ParentMetrics(worker)
     return {
@@ -39,9 +47,12 @@ def tables() -> dict[str, str]:
     }
 
 
-def filled(text: str) -> str:
-    """The text with every table put into its place. Raises ValueError when a place is missing."""
-    for name, table in tables().items():
+def filled(document: Path) -> str:
+    """The document's text with its tables in their places. Raises ValueError when a place is missing."""
+    text = document.read_text(encoding="utf-8")
+    found_tables = tables()
+    for name in PLACES[document]:
+        table = found_tables[name]
         place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
         found = place.search(text)
         if found is None:
@@ -92,7 +103,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in PLACES:
+        document.write_text(filled(document), encoding="utf-8")
     PROMETHEUS_RULE.write_text(prometheus_rule(), encoding="utf-8")
 
 
