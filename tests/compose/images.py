@@ -34,7 +34,7 @@ def found_or_made(wanted: Mapping[str, str]) -> dict[str, str]:
     images: dict[str, str] = {}
     base = wanted["PYTHON_IMAGE"]
     images["PYTHON_IMAGE"] = base if _is_there(base) else _python_stand_in(base)
-    for variable in ("REDIS_IMAGE", "PROMETHEUS_IMAGE"):
+    for variable in ("REDIS_IMAGE", "PROMETHEUS_IMAGE", "CADDY_IMAGE"):
         name = wanted[variable]
         images[variable] = name if _is_there(name) else _stand_in(name, images["PYTHON_IMAGE"])
     if _is_there(wanted["GRAFANA_IMAGE"]):

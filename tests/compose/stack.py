@@ -11,10 +11,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.paths import REPOSITORY
 
 HEALTHY = "health_status: healthy"
 DEAD = "die"

@@ -9,17 +9,16 @@ import asyncio
 import json
 import socket
 import subprocess
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from llava_graph import client
-from llava_graph.client import Event, ExplainError
+from llava_graph.client import ExplainError
+from tests.compose.asking import explained
 from tests.compose.conftest import OURS, Running
 from tests.compose.stack import DEAD, HEALTHY, Stack, docker, now
-from tests.fakes.gateway import png
+from tests.harness.gateway import png
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -27,12 +26,6 @@ PROMETHEUS_DEADLINE_S = 90
 """Prometheus looks for targets every 15 s, and asks each every 15 s."""
 
 GATEWAY_IMAGE_BYTES = 250_000_000
-
-
-async def explained(gateway: httpx2.AsyncClient, text: str) -> dict[str, Any]:
-    """The parts of the explanation of a figure that says `text`."""
-    events: AsyncIterator[Event] = client.explain(gateway, png(text), "Growth of three strains.", max_tokens=24)
-    return {event.name: event.data async for event in events}
 
 
 async def test_figure_is_read_and_explained_through_the_published_port(gateway: httpx2.AsyncClient) -> None:
@@ -154,7 +147,7 @@ async def test_killed_engine_is_told_from_a_fault_and_comes_back(stack: Stack, g
 
 async def test_published_to_others_the_gateway_does_not_start_without_keys(stack: Stack) -> None:
     """By the very variable that publishes it."""
-    options = ["-e", "LLAVA_GRAPH_PUBLISHED_HOST=0.0.0.0", "-e", "LLAVA_GRAPH_KEYS_FILE=/dev/null"]
+    options = ["-e", "LLAVA_GRAPH_PUBLISHED_HOST=0.0.0.0", "-e", "LLAVA_GRAPH_KEYS_FILE="]
     refused = stack.compose("run", "--rm", "--no-deps", "-T", *options, "gateway", check=False)
     assert refused.returncode == 1
     assert "On 0.0.0.0 others" in refused.stderr
@@ -170,7 +163,7 @@ async def test_images_hold_no_compiler_and_nothing_that_is_not_theirs(stack: Sta
     )
     held = {service: stack.run_inside(service, "python3", "-c", program).stdout.split() for service in OURS}
     assert held == {
-        "gateway": ["service", "examples", "model_repo"],
+        "gateway": ["service", "engines", "examples", "model_repo"],  # engines: the folder that is mounted
         "ocr-worker": ["ocr_worker", "rapidocr"],
         "engine": ["torch", "model_repo"],
     }

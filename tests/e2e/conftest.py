@@ -1,7 +1,11 @@
-"""The product as a user starts it: `llava-graph up` in a process of its own, with the shipped model, on free ports."""
+"""The product as a user starts it: `llava-graph up` in a process of its own, on free ports.
+
+The model is the small one of the tests, which needs no building, unless the environment names another.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,15 +15,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from llava_graph.examples import Example, load_examples
+from llava_graph.example_figures import Example, load_examples
+from tests.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
-
-LLAVA_GRAPH = [sys.executable, "-m", "llava_graph.cli"]
+LLAVA_GRAPH = [sys.executable, "-m", "launcher.cli"]
 
 STOP_DEADLINE_S = 60.0
+
+ENVIRONMENT = {"LLAVA_GRAPH_MODEL_DIR": "model_repo/llava-graph-tiny", **os.environ}
 
 
 class RunningCommand:
@@ -27,7 +33,12 @@ class RunningCommand:
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [*LLAVA_GRAPH, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*LLAVA_GRAPH, *arguments],
+            cwd=REPOSITORY,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.output: list[str] = []
 
@@ -107,3 +118,10 @@ def start_command() -> Iterator[Callable[..., RunningCommand]]:
 @pytest.fixture(scope="session")
 def examples() -> list[Example]:
     return load_examples(REPOSITORY / "examples")
+
+
+async def until_known_to_be_gone(gateway: httpx2.AsyncClient) -> None:
+    """Returns once the gateway knows that its engine died; it asks none again that it heard in the last second."""
+    async with asyncio.timeout(20):
+        while (await gateway.get("/readyz")).status_code != 503:  # noqa: ASYNC110 - it sends no event
+            await asyncio.sleep(0.1)

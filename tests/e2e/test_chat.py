@@ -7,9 +7,9 @@ import httpx2
 from llava_graph import client
 from llava_graph.client import Event
 from llava_graph.context import DEFAULT_QUESTION, Turn
-from llava_graph.examples import Example
+from llava_graph.example_figures import Example
 from tests.e2e.conftest import RunningStack
-from tests.e2e.test_explain import SHORT, explained
+from tests.e2e.explaining import SHORT, explained
 
 
 async def test_conversation_begins_like_an_explanation_and_goes_on_from_there(

@@ -12,20 +12,13 @@ import httpx2
 import pytest
 
 from llava_graph import client
-from llava_graph.client import Event, ExplainError
-from llava_graph.examples import Example
+from llava_graph.client import ExplainError
+from llava_graph.example_figures import Example
 from tests.e2e.conftest import LLAVA_GRAPH, REPOSITORY, RunningStack
-
-SHORT = 24
-"""Tokens: what an answer says is not tested here, so it need not be long."""
+from tests.e2e.explaining import SHORT, explained
 
 WORDS = {"growth.png": {"Optical density", "Time (h)"}, "soil.png": {"Moisture (%)", "Days after rain", "Open field"}}
 """Some of what a person reads in the examples, both rotated and upright."""
-
-
-async def explained(url: str, image: bytes, caption: str) -> list[Event]:
-    async with httpx2.AsyncClient(base_url=url, timeout=client.TIMEOUT) as gateway:
-        return [event async for event in client.explain(gateway, image, caption, max_tokens=SHORT)]
 
 
 @pytest.fixture(params=[0, 1], ids=["plotted", "drawn by hand"])
@@ -38,7 +31,7 @@ async def test_parts_of_an_explanation_come_in_order_and_fit_together(stack: Run
     events = await explained(stack.url, example.image.read_bytes(), example.caption)
 
     names = [event.name for event in events]
-    assert names == ["figure", "ocr", *["delta"] * (len(events) - 3), "done"]
+    assert names == ["figure", "ocr", "chart", *["delta"] * (len(events) - 4), "done"]
     figure, ocr, done = events[0].data, events[1].data, events[-1].data
     assert figure["width"] > 300
     assert len(figure["id"]) == 64
@@ -51,7 +44,7 @@ async def test_parts_of_an_explanation_come_in_order_and_fit_together(stack: Run
         assert 0 <= y0 < y1 <= figure["height"]
         assert 0 < line["confidence"] <= 1
 
-    assert "".join(event.data["text"] for event in events[2:-1]) == done["text"]
+    assert "".join(event.data["text"] for event in events if event.name == "delta") == done["text"]
     assert done["finish_reason"] in ("stop", "length")
     assert done["usage"]["prompt_tokens"] > 0
     assert done["usage"]["total_tokens"] == done["usage"]["prompt_tokens"] + done["usage"]["completion_tokens"]

@@ -15,14 +15,15 @@ import httpx2
 import pytest
 from PIL import Image
 
+from launcher import services
+from launcher.addresses import choose_addresses
+from launcher.run_folder import RunFolder
+from launcher.supervisor import Change, RestartPolicy, State, Supervisor
 from llava_graph import client
+from llava_graph.address import Address
 from llava_graph.client import Event
-from llava_graph.examples import Example
-from llava_graph.local import services
-from llava_graph.local.addresses import Address, choose_addresses
-from llava_graph.local.run_folder import RunFolder
-from llava_graph.local.supervisor import Change, RestartPolicy, State, Supervisor
-from tests.e2e.conftest import REPOSITORY, RunningStack
+from llava_graph.example_figures import Example
+from tests.e2e.conftest import REPOSITORY, RunningStack, until_known_to_be_gone
 
 MODEL_DIR = Path(os.environ.get("LLAVA_GRAPH_MODEL_DIR", REPOSITORY / "model_repo" / "llava-graph-tiny"))
 
@@ -112,6 +113,7 @@ async def test_with_the_engine_gone_clients_hear_when_to_come_back_and_it_is_sta
     async with httpx2.AsyncClient(base_url=stack.url, timeout=client.TIMEOUT) as gateway:
         os.kill(stack.pid("engine"), signal.SIGKILL)
         await asyncio.to_thread(stack.wait_for, "was ended by SIGKILL; starting it again")
+        await until_known_to_be_gone(gateway)
         refused = await gateway.post("/v1/explain", data={"caption": "A caption."}, files={"image": image})
         assert refused.status_code == 503
         assert refused.headers["content-type"].startswith("application/problem+json")

@@ -38,7 +38,7 @@ def test_curl_explains_keeps_talks_and_forgets(stack: RunningStack) -> None:
     said = _run("bash", "examples/curl.sh", stack.url)
     _, explained, kept, chats, forgotten = (part.partition("\n")[2] for part in said.split("== "))
     events = [line.removeprefix("event: ") for line in explained.splitlines() if line.startswith("event: ")]
-    assert events[:2] == ["figure", "ocr"]
+    assert events[:3] == ["figure", "ocr", "chart"]
     assert events[-1] == "done"
     assert json.loads(kept)["id"].startswith("fig_")
     first, second = (json.loads(line) for line in chats.splitlines())

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from PIL import Image
 
+from launcher.bulk import collected
 from llava_graph import client
-from llava_graph.bulk import collected
 from llava_graph.context import Turn
-from llava_graph.examples import Example
+from llava_graph.example_figures import Example
 from tests.e2e.conftest import LLAVA_GRAPH, REPOSITORY, RunningStack
 
 SHORT = "32"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_graph.local.supervisor import Change, RestartPolicy, Service, ServiceError, State, Supervisor
+from launcher.supervisor import Change, RestartPolicy, Service, ServiceError, State, Supervisor
 
 QUICK = RestartPolicy(limit=2, window_s=60, first_pause_s=0.01, longest_pause_s=0.01)
 
@@ -176,7 +176,7 @@ async def test_a_suspended_service_can_be_stopped(tmp_path: Path) -> None:
 async def test_a_killed_supervisor_leaves_no_service_behind_and_nothing_that_a_service_started() -> None:
     program = """
         import asyncio, sys
-        from llava_graph.local.supervisor import Service, Supervisor
+        from launcher.supervisor import Service, Supervisor
 
         async def ready():
             return True

@@ -1,5 +1,5 @@
 """The description of the interface, and whether a response is one of those that it has: asked of every response that a
-test gets (tests/fakes/gateway.py)."""
+test gets (tests/harness/gateway.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Description:
     """The OpenAPI document of a gateway that serves this model."""
 
     def __init__(self, manifest: ModelManifest) -> None:
-        # Nobody listens on port 1, and nobody is asked: the application is not started.
+        # Port 1 is closed, and never connected to: the application is not started.
         settings = GatewaySettings(redis_url="redis://127.0.0.1:1", engine_url="http://127.0.0.1:1")
         app = create_app(settings, manifest=manifest, registry=CollectorRegistry())
         self.document: dict[str, Any] = app.openapi()

@@ -1,10 +1,10 @@
-"""A host with images on the internet, as far as a test can tell: real TLS on the loopback, under names of its own.
+"""An image host for tests: real TLS on the loopback, under names of its own, as if on the internet.
 
     async with image_host("figures.example", "other.example") as host:
         host.pages["/a.png"] = sends(png())
         async with RemoteImages({"figures.example"}, metrics, resolver=host.names, trust=host.trust, …).connected(): …
 
-Its names lead to the loopback, on the port that it has; so who fetches from it must permit that address.
+Its names lead to the loopback, on the port that it has; so the client under test must permit that address.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Names(AbstractResolver):
-    """Finds the addresses that a test gave to names; who is asked for is remembered."""
+    """Resolves names to the addresses that a test gave them; remembers the names asked for."""
 
     def __init__(self, port: int) -> None:
         self._port = port

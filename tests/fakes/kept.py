@@ -1,4 +1,4 @@
-"""Kept figures as a client and as the OCR workers see them."""
+"""Kept figures as a client and as the OCR workers see them, and what a client says of answers about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from llava_graph.jobs import Keys, Outcome, Reply
 from llava_graph.ocr import Line
-from tests.fakes.gateway import Gateway, png
+from service.events import Answer
+from tests.harness.gateway import Gateway, png
 
 WHY = [{"role": "user", "content": "Why?"}]
 
@@ -44,6 +45,20 @@ async def chat(service: Gateway, kept_id: str, **asked: object) -> dict[str, Any
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
+
+
+def feedback_on(answer: dict[str, Any] | Answer, /, **fields: object) -> dict[str, Any]:
+    """The body of POST /v1/feedback about an answer: thumbs up unless the fields say otherwise."""
+    told = answer.model_dump() if isinstance(answer, Answer) else answer
+    return {"verdict": "up", "answer": told["text"], "receipt": told["receipt"], **fields}
+
+
+async def post_feedback(service: Gateway, answer: dict[str, Any], /, **fields: object) -> dict[str, Any]:
+    """Feedback that must be stored; what the gateway says of it."""
+    response = await service.http.post("/v1/feedback", json=feedback_on(answer, **fields))
+    assert response.status_code == 201, response.text
+    stored: dict[str, Any] = response.json()
+    return stored
 
 
 async def store_text(redis: Redis, figure_id: str, *words: str) -> list[Line]:

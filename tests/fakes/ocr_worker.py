@@ -3,7 +3,7 @@
     python -m tests.fakes.ocr_worker
 
 It is the product's worker in all but the engine. A figure of one colour is a number, and what the engine does with it
-depends on the number: most are read, some bring down what PP-OCR has brought down in life.
+depends on the number: most are read, some cause the failures that PP-OCR has caused in production.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ class Numbers:
 
     def read(self, images: Sequence[Pixels]) -> list[list[Line]]:
         return [[Line(text_of(self._read(image)), (0.0, 0.0, 32.0, 32.0))] for image in images]
+
+    def read_crops(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        return [("", 0.0) for _ in crops]
 
     def _read(self, image: Pixels) -> int:
         red, green, blue = (int(part) for part in image[0, 0])

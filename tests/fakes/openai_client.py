@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import httpx2
 from openai import AsyncOpenAI
 
 from llava_graph.figure import open_figure
-from tests.fakes.gateway import MANIFEST, Gateway, png
+from tests.harness.gateway import MANIFEST, Gateway, png
+from tests.harness.plain_http import plain_client
 
 MODEL = MANIFEST.name
 
@@ -17,7 +17,7 @@ MODEL = MANIFEST.name
 def client_of(service: Gateway, key: str = "none") -> AsyncOpenAI:
     """Tries nothing again, so that each call is one request; takes no answer that is not as OpenAI's types have it, and
     no response that the description of the interface does not have."""
-    http = httpx2.AsyncClient(trust_env=False, event_hooks=service.http.event_hooks)
+    http = plain_client(event_hooks=service.http.event_hooks)
     return AsyncOpenAI(
         base_url=f"{service.http.base_url}/v1",
         api_key=key,

@@ -1,4 +1,4 @@
-"""An engine that does what a test tells it: the OpenAI wire on an ASGI app, to be served on a real socket.
+"""A fake engine with scripted behaviour: OpenAI's protocol on an ASGI app, to be served on a real socket.
 
     engine = OpenAIEngine()
     engine.behaviour = speaks("The figure ", "shows growth.")
@@ -140,10 +140,13 @@ def breaks_off_after(*pieces: str) -> Behaviour:
 class OpenAIEngine:
     behaviour: Behaviour = field(default_factory=lambda: speaks("The figure ", "shows growth."))
     health_status: int = 200
+    version: str | None = None
+    """What it says at /version, as vLLM does; None where there is nothing at that path."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     """Bodies of the chat completions asked for."""
     headers: list[dict[str, str]] = field(default_factory=list)
     """Their headers."""
+    asked_health: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client left before its response was complete."""
@@ -151,8 +154,12 @@ class OpenAIEngine:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         if scope["path"] == "/health":
+            self.asked_health.set()
             await Wire(send).start(self.health_status, "text/plain")
             await send({"type": "http.response.body", "body": b""})
+            return
+        if scope["method"] == "GET":
+            await sends(*self._about(scope["path"]), status=404 if self.version is None else 200)(Wire(send))
             return
         assert (scope["method"], scope["path"]) == ("POST", "/v1/chat/completions")
         body = b""
@@ -171,6 +178,11 @@ class OpenAIEngine:
             self.hung_up.set()
         answer.cancel()
         leaving.cancel()
+
+    def _about(self, path: str) -> list[bytes]:
+        if path == "/version":
+            return [json.dumps({"version": self.version}).encode()]
+        return [json.dumps({"object": "list", "data": [{"id": "fake", "owned_by": "vllm"}]}).encode()]
 
     @property
     def prompt(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.fakes.gateway import serving
 from tests.fakes.openai_engine import OpenAIEngine
+from tests.harness.gateway import serving
 
 
 @pytest.fixture

@@ -16,16 +16,16 @@ from click.testing import CliRunner
 from PIL import Image
 from redis.asyncio import Redis
 
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
 from llava_graph.figure import open_figure
-from llava_graph.jobs import Admission, JobProducer, Keys, Outcome, Reply, live_workers
+from llava_graph.jobs import JobProducer, Keys, Outcome, QueueAnswer, Reply, live_workers
 from llava_graph.ocr import Line
 from ocr_worker.engines import Pixels, paddle_weights
 from ocr_worker.engines.paddle import PaddleEngine
 from ocr_worker.errors import OcrEngineError
-from synthetic.render import render
-from synthetic.sample import sample_figure
+from tests.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 GROWTH = REPOSITORY / "examples" / "growth.png"
 
 
@@ -133,7 +133,7 @@ async def test_worker_process_with_paddle_answers_a_job(redis: Redis, redis_url:
     try:
         producer = JobProducer(redis, keys, "gateway")
         asked = await producer.look_up(figure.id, 60_000)
-        assert asked.admission is Admission.UNKNOWN
+        assert asked.admission is QueueAnswer.UNKNOWN
         await producer.submit(figure.id, figure.png(), job_id="job", wait_ms=60_000, request_id="request")
         async with asyncio.timeout(60):
             while not (raw := await producer.replies()):

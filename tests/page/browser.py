@@ -42,7 +42,8 @@ class Visit:
 
     page: Page
     complaints: list[str] = field(default_factory=list)
-    """Errors in the console, uncaught exceptions, and what the Content-Security-Policy refused."""
+    """Errors in the console, uncaught exceptions, what the Content-Security-Policy refused, and scripts and styles that
+    did not come."""
     strangers: list[str] = field(default_factory=list)
     """Addresses of other hosts that it asked for anything."""
 
@@ -100,7 +101,12 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
         if parts.netloc != home and parts.scheme not in _LOCAL_SCHEMES:
             visit.strangers.append(request.url)
 
+    def miss(request: Request) -> None:
+        if request.resource_type in ("script", "stylesheet"):
+            visit.complaints.append(f"{request.url} did not come: {request.failure}")
+
     visit.page.on("console", hear)
+    visit.page.on("requestfailed", miss)
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
     visit.page.on("request", note)
     try:

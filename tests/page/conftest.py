@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.e2e.conftest import REPOSITORY, RunningStack
-from tests.fakes.gateway import Gateway, gateway, serving
 from tests.fakes.openai_engine import OpenAIEngine
+from tests.harness.gateway import Gateway, gateway, serving
 from tests.page.browser import Visit, chromium, visiting
+
+# Playwright gives up after 5 s, which a browser beside other work can need for its first request.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

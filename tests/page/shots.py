@@ -10,11 +10,12 @@ from typing import Any
 
 from playwright.async_api import Browser, expect
 
+from llava_graph.manifest import DEFAULT_MODEL_DIR
 from tests.e2e.conftest import REPOSITORY, RunningStack
 from tests.page.browser import Visit, chromium, visiting
 
 DOCS = REPOSITORY / "docs"
-PATIENT_MS = 60_000
+PATIENT_MS = 240_000
 
 DESK = {"viewport": {"width": 1280, "height": 800}, "device_scale_factor": 1.5}
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
@@ -39,7 +40,7 @@ async def explain_example(visit: Visit) -> None:
 
 
 async def main(run_dir: Path) -> None:
-    stack = RunningStack(run_dir)
+    stack = RunningStack(run_dir, "--model", str(DEFAULT_MODEL_DIR))
     try:
         async with chromium() as browser:
             await picture(browser, stack.url, "page.png", **DESK)

@@ -17,7 +17,6 @@ from llava_graph.figure import open_figure
 from llava_graph.jobs import Outcome, Reply
 from llava_graph.ocr import Line
 from tests.conftest import RedisServer
-from tests.fakes.gateway import Gateway, gateway, png, serving
 from tests.fakes.kept import store_reply, store_text
 from tests.fakes.openai_engine import (
     OpenAIEngine,
@@ -26,6 +25,7 @@ from tests.fakes.openai_engine import (
     speaks_on_command,
     stalls_after,
 )
+from tests.harness.gateway import Gateway, gateway, png, serving
 from tests.page.browser import Visit, visiting
 from tests.page.line import line_to
 
@@ -104,6 +104,7 @@ async def test_enter_asks_and_shift_enter_begins_a_line(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("label", "has_caption", "has_text"),
     [
+        ("Everything", True, True),
         ("Caption and text", True, True),
         ("Caption", True, False),
         ("Text", False, True),
@@ -258,7 +259,7 @@ async def test_everything_known_can_be_downloaded(visit: Visit, engine: OpenAIEn
     file = await download.value
     assert file.suggested_filename == "figure-explained.json"
     record = json.loads(await asyncio.to_thread((await file.path()).read_bytes))
-    assert (record["caption"], record["context"], record["file"]) == ("Of three strains.", "both", "figure.png")
+    assert (record["caption"], record["context"], record["file"]) == ("Of three strains.", "all", "figure.png")
     assert record["figure"]["width"] == 320
     first, second = record["answers"]
     assert (first["question"], first["state"], first["text"]) == (
@@ -406,5 +407,6 @@ def test_every_code_of_the_service_has_plain_words() -> None:
     codes = set(re.findall(r'code, title, status = "(\w+)"', errors)) - {"image_refused"}
     # What only a program can do wrong, and the page does not; then what only clients of OpenAI's interface meet.
     codes -= {"body_malformed", "content_type_unsupported", "fields_invalid", "length_required", "messages_invalid"}
-    codes -= {"field_unsupported", "image_url_failed", "image_url_not_allowed", "model_not_found", "too_many_figures"}
+    codes -= {"head_malformed", "head_too_large", "origin_not_allowed", "chart_not_read"}
+    codes -= {"field_unsupported", "image_url_failed", "image_url_not_allowed", "too_many_figures"}
     assert codes - known == set()

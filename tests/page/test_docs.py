@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from tests.fakes.gateway import Gateway, png
+from tests.harness.gateway import Gateway, png
 from tests.page.browser import Visit, visiting
 
 

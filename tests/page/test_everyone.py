@@ -8,9 +8,9 @@ from playwright.async_api import Browser, Locator, Route, expect
 from redis.asyncio import Redis
 
 from llava_graph.figure import open_figure
-from tests.fakes.gateway import Gateway, png
 from tests.fakes.kept import store_text
 from tests.fakes.openai_engine import OpenAIEngine, breaks_off_after, speaks
+from tests.harness.gateway import Gateway, png
 from tests.page.browser import Visit, visiting
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
@@ -108,7 +108,7 @@ async def test_whole_job_by_keyboard_alone(visit: Visit, engine: OpenAIEngine, r
     await expect(visit.by_id("caption")).to_be_focused()
     await visit.page.keyboard.type("Of three strains.")
     await press("Tab")
-    await expect(visit.page.get_by_label("Caption and text")).to_be_focused()
+    await expect(visit.page.get_by_label("Everything")).to_be_focused()
     await _tab_to(visit, visit.page.get_by_role("button", name="Explain"))
     await press("Enter")
     await expect(visit.phrases).to_have_text(["Growth rate", "Time"])

@@ -11,9 +11,9 @@ from playwright.async_api import expect
 from redis.asyncio import Redis
 
 from llava_graph.figure import open_figure
-from tests.fakes.gateway import png
 from tests.fakes.kept import store_text
 from tests.fakes.openai_engine import OpenAIEngine, speaks
+from tests.harness.gateway import png
 from tests.page.browser import Visit
 
 _FILE_OF = """

@@ -15,6 +15,7 @@ PATIENT_MS = 60_000
 """The model runs on the CPU that the browser runs on."""
 
 
+@pytest.mark.timeout(300)  # two answers of a model on the CPU
 async def test_figure_is_explained_read_and_asked_about(browser: Browser, stack: RunningStack) -> None:
     async with visiting(browser, stack.url) as visit:
         await expect(visit.by_id("service-words")).to_have_text("llava-graph-tiny")

@@ -4,6 +4,7 @@ whose turn it is in a conversation. Loaded by schemathesis itself (schemathesis.
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -22,6 +23,7 @@ BEYOND_SCHEMAS = {
     "conversation_too_long": "how long all messages are together",
     "field_unsupported": "that OpenAI's other fields may be there while they ask for nothing",
     "image_url_not_allowed": "which URLs are fetched",
+    "feedback_full": "how much is stored already",
     "messages_invalid": "that user and assistant take turns, and the user is the last",
     "too_many_figures": "how many images all messages show together",
 }
@@ -58,6 +60,10 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[s
         if not any(body.get("image") in images for images in IMAGES.values()):
             case.body = {**body, "image": PNG}
             GIVEN_AN_IMAGE.add(case.id)
+    elif "receipt" in body:
+        answer = body["answer"]
+        receipt = {**body["receipt"], "format": 1, "answer_sha256": hashlib.sha256(answer.encode()).hexdigest()}
+        case.body = {**body, "receipt": receipt}
     elif messages := body.get("messages"):
         spoken = messages[: len(messages) - 1 + len(messages) % 2]
         case.body = {**body, "messages": [_turn(i, said) for i, said in enumerate(spoken)]}

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from synthetic.render import render
-from synthetic.sample import sample_figure
-from training.data import StoredFigure
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
+from training.tiny.data import StoredFigure
 
 if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedTokenizerFast
 
-    from training.learner import Learner
+    from training.tiny.learner import Learner
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def drawn() -> list[Drawn]:
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     # torch and transformers take seconds to load: only tests that ask for them pay.
-    from training.tokenizer import build_tokenizer
+    from training.tiny.tokenizer import build_tokenizer
 
     return build_tokenizer()
 
@@ -50,9 +50,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture
 def learner(tokenizer: PreTrainedTokenizerFast) -> Learner:
     """The small model before any training, in float32, with its own weights for each test."""
-    from training.learner import Learner
-    from training.mimetic import plant_copying
-    from training.model import build_model
+    from training.tiny.copying_init import plant_copying
+    from training.tiny.learner import Learner
+    from training.tiny.model import build_model
 
     model = build_model(tokenizer, seed=0)
     plant_copying(model.model.language_model)
@@ -62,8 +62,8 @@ def learner(tokenizer: PreTrainedTokenizerFast) -> Learner:
 @pytest.fixture(scope="session")
 def exported(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The untrained model as the folder that engines serve."""
-    from training.export import export
-    from training.model import build_model
+    from training.tiny.export import export
+    from training.tiny.model import build_model
 
     folder = tmp_path_factory.mktemp("exported")
     export(build_model(tokenizer, seed=0), tokenizer, folder)

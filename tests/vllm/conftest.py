@@ -22,10 +22,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from data.synthetic import write
+from data.synthetic.render import render
+from data.synthetic.sample import sample_figure
 from llava_graph import client
-from synthetic import write
-from synthetic.render import render
-from synthetic.sample import sample_figure
 from tests.e2e.conftest import RunningStack, processes_of
 from tests.vllm.metrics import EngineMetrics
 

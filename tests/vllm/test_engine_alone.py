@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from llava_graph.local.addresses import Address
-from llava_graph.local.engine.vllm import Build, serve_flags
+from launcher.engine.vllm import Build, serve_flags
+from llava_graph.address import Address
 from llava_graph.manifest import load_manifest
 from tests.e2e.conftest import REPOSITORY, RunningCommand, RunningStack, processes_of
 

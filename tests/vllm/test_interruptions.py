@@ -13,7 +13,7 @@ import pytest
 
 from llava_graph import client
 from llava_graph.client import Event, ExplainError
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import RunningStack, until_known_to_be_gone
 from tests.vllm.conftest import Figure, done, engine_core, in_slices
 from tests.vllm.metrics import Counts, EngineMetrics, until_gateway_rests
 
@@ -95,6 +95,7 @@ async def test_an_engine_killed_in_mid_stream_ends_the_answer_retryably_and_come
     assert caught.value.code in ("engine_interrupted", "engine_error")
 
     await asyncio.to_thread(stack.wait_for, "; starting it again")
+    await until_known_to_be_gone(gateway)
     with pytest.raises(ExplainError) as refused:
         await done(gateway, figures[0])
     assert (refused.value.status, refused.value.code, refused.value.retryable) == (503, "engine_unavailable", True)

@@ -8,7 +8,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.conftest import RunningStack
-from tests.unit.promql import VLLM_METRICS
+from tests.unit.deploy.promql import VLLM_METRICS
 
 
 async def test_this_vllm_exports_what_the_checked_in_list_says(stack: RunningStack) -> None:

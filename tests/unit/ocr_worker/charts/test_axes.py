@@ -1,0 +1,152 @@
+"""Scales from tick labels: how many must agree, and what is not believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from llava_graph.ocr import Line
+from ocr_worker.charts import axes, picture, texts
+from ocr_worker.charts.areas import find_areas
+from ocr_worker.charts.axes import ReadCrops, Scale, calibrate, labels_at
+from ocr_worker.charts.errors import AbstainError
+from ocr_worker.charts.picture import Pixels
+from tests.unit.ocr_worker.charts.drawing import BLACK, Figure
+
+
+def scale_of(figure: Figure, side: axes.Side = "left", reread: ReadCrops | None = None) -> Scale:
+    made = picture.prepare(figure.image, figure.lines)
+    tokens = texts.tokens(made.lines)
+    area = find_areas(made, tokens)[0]
+    return calibrate(made, area, labels_at(made, area, tokens, side), tokens, reread)
+
+
+def test_a_linear_axis_is_exact_at_its_ends() -> None:
+    scale = scale_of(Figure(y=(0, 50)).axes())
+    assert (scale.low, scale.high) == pytest.approx((0, 50), abs=0.1)
+
+
+def test_a_logarithmic_axis_is_told_from_a_linear_one() -> None:
+    figure = Figure(y=(1, 1000), log_y=True).frame().x_axis([0, 5, 10]).y_axis([1, 10, 100, 1000])
+    scale = scale_of(figure)
+    assert scale.log
+    assert scale.high == pytest.approx(1000, rel=0.02)
+
+
+def test_powers_whose_exponents_ocr_lowered_are_powers_when_one_of_them_is_negative() -> None:
+    figure = (
+        Figure(y=(0.1, 100), log_y=True)
+        .frame()
+        .x_axis([0, 5, 10])
+        .y_axis([0.1, 1, 10, 100], ["10-1", "100", "101", "102"])
+    )
+    scale = scale_of(figure)
+    assert scale.log
+    assert scale.low == pytest.approx(0.1, rel=0.02)
+
+
+def test_boxes_that_are_off_are_corrected_by_the_ticks() -> None:
+    figure = Figure(y=(0, 50)).axes()
+    off = [(-4, 0), (3, 0), (-3, 0), (4, 0)]
+    figure.lines = [
+        Line(line.text, tuple(edge + off[i % 4][k % 2 == 0] for k, edge in enumerate(line.box)), 0.9)  # type: ignore[arg-type]
+        for i, line in enumerate(figure.lines)
+    ]
+    assert scale_of(figure).high == pytest.approx(50, abs=0.2)
+
+
+def test_one_misread_label_is_outvoted() -> None:
+    figure = (
+        Figure(y=(0, 50))
+        .frame()
+        .x_axis([0, 5, 10])
+        .y_axis([0, 10, 20, 30, 40, 50], ["0", "10", "26", "30", "40", "50"])
+    )
+    assert scale_of(figure).high == pytest.approx(50, abs=0.2)
+
+
+def test_two_labels_are_not_enough() -> None:
+    with pytest.raises(AbstainError, match="axis_not_calibrated"):
+        scale_of(Figure(y=(0, 50)).frame().x_axis([0, 5, 10]).y_axis([0, 50]))
+
+
+def test_labels_that_fit_no_scale_are_not_believed() -> None:
+    figure = (
+        Figure(y=(0, 50)).frame().x_axis([0, 5, 10]).y_axis([0, 10, 20, 30, 40, 50], ["3", "1", "17", "5", "90", "2"])
+    )
+    with pytest.raises(AbstainError, match="axis_not_calibrated"):
+        scale_of(figure)
+
+
+def test_an_upside_down_value_axis_is_taken_for_lost_minus_signs() -> None:
+    figure = (
+        Figure(y=(-50, 0)).frame().x_axis([0, 5, 10]).y_axis([-50, -40, -30, -20, -10], ["50", "40", "30", "20", "10"])
+    )
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+
+
+def test_an_offset_at_the_end_of_the_axis_multiplies_it() -> None:
+    figure = Figure(y=(0, 50)).axes()
+    figure.text("1e6", figure.area[0] + 12, figure.area[1] - 12)
+    assert scale_of(figure).high == pytest.approx(5e7, rel=0.01)
+
+
+def test_an_offset_that_cannot_be_read_costs_the_axis() -> None:
+    figure = Figure(y=(0, 50)).axes()
+    figure.text("x1?6", figure.area[0] + 12, figure.area[1] - 12)
+    with pytest.raises(AbstainError, match="axis_not_calibrated"):
+        scale_of(figure)
+
+
+def test_a_merged_row_of_labels_is_taken_apart() -> None:
+    figure = Figure(x=(0, 10)).frame().y_axis([0, 50, 100])
+    figure.x_axis([0, 5, 10])
+    row = [line for line in figure.lines if line.box[1] > figure.area[3]]
+    kept = [line for line in figure.lines if line not in row]
+    gap = " " * 28
+    figure.lines = [*kept, Line(f"0{gap}5{gap}10", (row[0].box[0], row[0].box[1], row[-1].box[2], row[-1].box[3]), 0.9)]
+    assert scale_of(figure, "bottom").high == pytest.approx(10, abs=0.3)
+
+
+def test_labels_that_ocr_missed_are_read_again_at_their_ticks() -> None:
+    figure = Figure(y=(0, 50)).frame().x_axis([0, 5, 10]).y_axis([0, 10, 20, 30, 40, 50])
+    figure.lines = [line for line in figure.lines if line.text not in ("10", "20", "30", "40")]
+    for value in (10, 20, 30, 40):
+        cv2.putText(
+            figure.image, str(value), (50, round(figure.py(value)) + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1
+        )
+    seen: list[Pixels] = []
+
+    def reread(crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        seen.extend(crops)
+        return [(text, 0.99) for text in ("40", "30", "20", "10")][: len(crops)]
+
+    assert scale_of(figure, reread=reread).high == pytest.approx(50, abs=0.3)
+    assert len(seen) == 4
+    assert all(crop.dtype == np.uint8 and crop.shape[2] == 3 for crop in seen)
+
+
+def test_dates_are_a_scale_of_days() -> None:
+    figure = Figure(x=(0, 366)).frame().y_axis([0, 50, 100])
+    figure.x_axis([0, 121, 244], ["2020-01", "2020-05", "2020-09"])
+    scale = scale_of(figure, "bottom")
+    assert scale.form == "date"
+    assert scale.value(figure.px(121)) == pytest.approx(18383, abs=2)
+
+
+def test_an_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
+    figure = Figure(y=(0, 60)).frame().x_axis([0, 5, 10]).y_axis([10, 20, 30, 40, 50])
+    for line in figure.lines[-5:]:
+        x0, y0, _, y1 = (round(edge) for edge in line.box)
+        for left in (x0 + 1, x0 + 10):  # two digits
+            figure.image[y0 + 2 : y1 - 2, left : left + 5] = 0
+    assert scale_of(figure).high == pytest.approx(60, abs=0.2)
+    for line in figure.lines[-5:]:
+        x0, _, _, y1 = (round(edge) for edge in line.box)
+        figure.image[y1 - 4 : y1 - 2, x0 + 7 : x0 + 9] = 0  # the point between them
+    with pytest.raises(AbstainError, match="axis_not_calibrated"):
+        scale_of(figure)

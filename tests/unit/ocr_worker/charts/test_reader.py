@@ -1,0 +1,577 @@
+"""The reader end to end on drawn charts: each kind is read, each doubt is an abstention, no image breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from llava_graph.chart import ABSTENTION_REASONS, Chart, Fact, Panel, Series, from_json, to_json
+from llava_graph.ocr import Line
+from ocr_worker.charts import REVISION, Deadline, read_chart
+from tests.unit.ocr_worker.charts.drawing import BLACK, BLUE, GREEN, ORANGE, RED, Figure
+
+
+def read(figure: Figure) -> Chart:
+    return read_chart(figure.image, figure.lines, Deadline(60))
+
+
+def only(chart: Chart) -> Panel:
+    (panel,) = chart.panels
+    return panel
+
+
+def claimed(panel: Panel) -> dict[str | None, Series]:
+    return {series.name: series for series in panel.series if series.abstained is None}
+
+
+def fact(series: Series, kind: str) -> Fact:
+    (found,) = [f for f in series.facts if f.kind == kind]
+    return found
+
+
+# Kinds that are read
+
+
+def test_two_curves_are_read_with_their_names_and_facts() -> None:
+    figure = Figure().axes().curve(lambda x: 10 + 7 * x, BLUE).curve(lambda x: 60 - 4 * x, ORANGE)
+    panel = only(read(figure.legend(["Up", "Down"], [BLUE, ORANGE], x=100, y=60)))
+    series = claimed(panel)
+    assert panel.kind == "line"
+    assert set(series) == {"Up", "Down"}
+    assert fact(series["Up"], "trend").text == "rises"
+    assert fact(series["Up"], "last").y == pytest.approx(80, abs=2)
+    assert fact(series["Down"], "first").y == pytest.approx(60, abs=2)
+    assert fact(series["Up"], "crossing").x == pytest.approx(4.5, abs=0.2)
+
+
+def test_points_of_a_curve_lie_on_it_in_pixels_and_in_axis_units() -> None:
+    figure = Figure().axes().curve(lambda x: 50 + 30 * np.sin(x), BLUE)
+    (series,) = only(read(figure)).series
+    assert len(series.points) > 30
+    for point in series.points:
+        assert isinstance(point.x, float)
+        assert point.y == pytest.approx(50 + 30 * np.sin(point.x), abs=2)
+        assert (point.px, point.py) == pytest.approx((figure.px(point.x), figure.py(point.y)), abs=1.5)
+
+
+def test_a_dashed_curve_with_markers_on_a_grid_is_read() -> None:
+    figure = Figure().grid([2, 4, 6, 8], [20, 40, 60, 80]).axes().curve(lambda x: 80 - 6 * x, RED, dash=8, marker=5)
+    (series,) = only(read(figure)).series
+    assert series.abstained is None
+    assert fact(series, "trend").text == "falls"
+
+
+def test_values_on_a_logarithmic_axis_are_read() -> None:
+    figure = Figure(y=(1, 1000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis([1, 10, 100, 1000])
+    (series,) = only(read(figure.curve(lambda x: 2 * 10 ** (x / 5), BLUE))).series
+    assert fact(series, "last").y == pytest.approx(200, rel=0.06)
+
+
+def test_a_curve_over_categories_has_their_names_as_x() -> None:
+    figure = (
+        Figure(x=(-0.5, 3.5)).frame().y_axis([0, 25, 50, 75, 100]).x_axis([0, 1, 2, 3], ["Mon", "Tue", "Wed", "Thu"])
+    )
+    panel = only(read(figure.curve(lambda x: 20 + 20 * x, BLUE, start=0, end=3)))
+    assert panel.x.scale == "category"
+    assert {p.x: round(p.y) for p in panel.series[0].points} == pytest.approx(
+        {"Mon": 20, "Tue": 40, "Wed": 60, "Thu": 80}, abs=2
+    )
+
+
+def test_two_panels_are_read_each_with_its_own_axes() -> None:
+    left = Figure(width=1000, area=(80, 30, 450, 420)).axes().curve(lambda x: 10 * x, BLUE)
+    right = Figure(width=1000, area=(580, 30, 950, 420), y=(0, 1)).axes().curve(lambda x: 1 - x / 10, BLUE)
+    right.image = np.minimum(left.image, right.image)
+    right.lines = left.lines + right.lines
+    first, second = read(right).panels
+    assert fact(first.series[0], "trend").text == "rises"
+    assert fact(second.series[0], "first").y == pytest.approx(1, abs=0.02)
+
+
+def bars(values: list[float], names: list[str]) -> Figure:
+    figure = Figure(x=(-0.5, len(values) - 0.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    figure.x_axis(range(len(values)), names)
+    for index, value in enumerate(values):
+        figure.bar(index, 0, value)
+    return figure
+
+
+def test_bars_are_bound_to_their_categories() -> None:
+    panel = only(read(bars([30, 75, 52], ["Red", "Green", "Blue"])))
+    assert panel.kind == "bar"
+    assert panel.x.categories == ("Red", "Green", "Blue")
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Red": 30, "Green": 75, "Blue": 52}, abs=1)
+
+
+def test_names_that_ocr_joined_are_read_again_below_their_bars() -> None:
+    figure = bars([30, 75, 52, 40], ["Mar", "Apr", "May", "Jun"]).frame("b")
+    names = [line for line in figure.lines if line.text in ("Mar", "Apr", "May", "Jun")]
+    for line in names:
+        x0, y0, x1, y1 = (round(edge) for edge in line.box)
+        figure.image[y0 + 3 : y1 - 3, x0 + 1 : x1 - 1 : 2] = 70
+    joined = Line("MarAprMayJun", (names[0].box[0], names[0].box[1], names[-1].box[2], names[-1].box[3]), 0.97)
+    figure.lines = [line for line in figure.lines if line not in names] + [joined]
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        assert all(crop.shape[1] < 60 for crop in crops)
+        return [(text, 0.99) for text, _ in zip(("Mar", "Apr", "May", "Jun"), crops, strict=True)]
+
+    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx(
+        {"Mar": 30, "Apr": 75, "May": 52, "Jun": 40}, abs=1
+    )
+    assert nothing_claimed(read_chart(figure.image, figure.lines)) == {"axis_not_calibrated"}
+    # What is read again must be what was read before.
+    unlike = read_chart(figure.image, figure.lines, reread=lambda crops: [(f"x{k}", 0.9) for k, _ in enumerate(crops)])
+    assert nothing_claimed(unlike) == {"axis_not_calibrated"}
+
+
+def test_bars_that_lie_are_read_along_x() -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame("lb").x_axis([0, 20, 40, 60, 80, 100])
+    figure.y_axis([0, 1, 2], ["Cat", "Dog", "Fox"])
+    for index, value in enumerate((20, 90, 55)):
+        figure.lying_bar(index, value)
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Cat": 20, "Dog": 90, "Fox": 55}, abs=1)
+
+
+def test_grid_lines_drawn_over_bars_do_not_cut_them() -> None:
+    figure = bars([30, 75, 52, 90], ["Red", "Green", "Blue", "Grey"])
+    for value in (20, 40, 60, 80):
+        at = round(figure.py(value))
+        figure.image[at, 82:600:3] = 240
+        figure.image[at, 83:600:3] = 240
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx(
+        {"Red": 30, "Green": 75, "Blue": 52, "Grey": 90}, abs=1
+    )
+
+
+def test_turned_names_that_ocr_read_in_pieces_are_read_again() -> None:
+    figure = Figure(x=(-0.5, 2.5), height=560).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    for index, value in enumerate((30, 75, 52)):
+        figure.bar(index, 0, value)
+        at = round(figure.px(index))
+        figure.image[430:520:2, at - 5 : at + 5] = 60
+        figure.lines += [
+            Line("alpha", (at - 8.0, 470.0, at + 8.0, 522.0), 0.9),
+            Line("5", (at - 8.0, 428.0, at + 8.0, 444.0), 0.9),
+        ]
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        assert all(crop.shape[1] > 4 * crop.shape[0] for crop in crops)  # turned to be read
+        return [(f"alpha = {index}5", 0.99) for index, _ in enumerate(crops)]
+
+    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    assert panel.x.categories == ("alpha = 05", "alpha = 15", "alpha = 25")
+
+
+def test_slanted_names_are_not_taken_for_joined_ones() -> None:
+    figure = bars([30, 75, 52], ["", "", ""])
+    figure.lines = [line for line in figure.lines if line.text]
+    for index, name in enumerate(("Apples", "Pears", "Plums")):
+        at = figure.px(index)
+        figure.image[440:500:2, round(at) - 40 : round(at) + 5] = 60
+        figure.lines.append(Line(name, (at - 230.0, 428.0, at + 5.0, 600.0), 0.9))
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        return [(f"/{index}", 0.9) for index, _ in enumerate(crops)]
+
+    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    assert not set(panel.x.categories) & {"/0", "/1", "/2"}
+
+
+def test_pale_colours_of_stacked_bars_are_not_taken_for_each_other() -> None:
+    grey, pale = (199, 199, 199), (174, 199, 232)
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis([0, 1, 2], ["A1", "B2", "C3"])
+    for index, (one, two) in enumerate(((60, 20), (50, 25), (45, 30))):
+        figure.bar(index, 0, one, 0.6, grey).bar(index, one, one + two, 0.6, pale)
+    panel = only(read(figure.legend(["Fog", "Rain"], [grey, pale], x=100, y=50, kind="patch")))
+    assert [p.y for p in claimed(panel)["Fog"].points] == pytest.approx([60, 50, 45], abs=1.5)
+    assert [p.y for p in claimed(panel)["Rain"].points] == pytest.approx([20, 25, 30], abs=1.5)
+
+
+def test_grouped_bars_have_a_series_for_each_colour() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis([0, 1, 2], ["A1", "B2", "C3"])
+    for index, (one, two) in enumerate(((30, 50), (60, 20), (45, 80))):
+        figure.bar(index - 0.2, 0, one, 0.36, BLUE).bar(index + 0.2, 0, two, 0.36, ORANGE)
+    panel = only(read(figure.legend(["One", "Two"], [BLUE, ORANGE], x=100, y=50, kind="patch")))
+    assert panel.kind == "grouped_bar"
+    assert [p.y for p in claimed(panel)["Two"].points] == pytest.approx([50, 20, 80], abs=1)
+
+
+def test_parts_of_stacked_bars_have_their_own_heights() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis([0, 1, 2], ["A1", "B2", "C3"])
+    for index, (one, two) in enumerate(((30, 20), (20, 40), (45, 10))):
+        figure.bar(index, 0, one, 0.6, BLUE).bar(index, one, one + two, 0.6, ORANGE)
+    panel = only(read(figure.legend(["One", "Two"], [BLUE, ORANGE], x=100, y=50, kind="patch")))
+    assert panel.kind == "stacked_bar"
+    assert [p.y for p in claimed(panel)["Two"].points] == pytest.approx([20, 40, 10], abs=1.5)
+
+
+def test_printed_values_are_taken_where_they_agree_with_the_lengths() -> None:
+    figure = bars([30, 75, 52], ["Red", "Green", "Blue"])
+    for index, (value, text) in enumerate(((30, "30.4"), (75, "75.1"), (52, "51.8"))):
+        figure.text(text, figure.px(index), figure.py(value) - 12)
+    (series,) = only(read(figure)).series
+    assert series.values_printed
+    assert [p.y for p in series.points] == [30.4, 75.1, 51.8]
+
+
+def test_bars_without_an_axis_are_read_from_their_printed_values() -> None:
+    figure = Figure(x=(-0.5, 3.5)).frame("b").x_axis([0, 1, 2, 3], ["Red", "Green", "Blue", "Grey"])
+    figure.y_axis([0, 50])
+    for index, value in enumerate((30, 75, 52, 90)):
+        figure.bar(index, 0, value)
+        figure.text(str(value), figure.px(index), figure.py(value) - 12)
+    panels = [panel for panel in read(figure).panels if claimed(panel)]
+    for panel in panels:
+        assert [p.y for p in panel.series[0].points] == [30, 75, 52, 90]
+
+
+def test_points_of_a_scatter_chart_are_read_where_they_can_be_told_apart() -> None:
+    rng = np.random.default_rng(4)
+    xs = np.linspace(0.5, 9.5, 25)
+    ys = 20 + 6 * xs + rng.normal(0, 8, 25)
+    panel = only(read(Figure().axes().points(xs.tolist(), ys.tolist())))
+    (series,) = panel.series
+    assert panel.kind == "scatter"
+    assert sorted(p.y for p in series.points) == pytest.approx(sorted(ys.tolist()), abs=1)
+    assert fact(series, "correlation").y == pytest.approx(float(np.corrcoef(xs, ys)[0, 1]), abs=0.03)
+
+
+def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> None:
+    rng = np.random.default_rng(5)
+    xs = rng.uniform(1, 9, 120)
+    ys = 50 + 4 * (xs - 5) + rng.normal(0, 6, 120)
+    (series,) = only(read(Figure().axes().points(xs.tolist(), ys.tolist(), radius=6))).series
+    assert {f.kind for f in series.facts} == {"correlation", "x_range", "y_range"}
+    assert fact(series, "correlation").y == pytest.approx(float(np.corrcoef(xs, ys)[0, 1]), abs=0.1)
+    assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
+
+
+def test_a_cloud_without_single_points_is_no_curve() -> None:
+    rng = np.random.default_rng(5)
+    xs = rng.uniform(1, 9, 800)
+    ys = 50 + 4 * (xs - 5) + rng.normal(0, 6, 800)
+    assert nothing_claimed(read(Figure().axes().points(xs.tolist(), ys.tolist(), radius=6)))
+
+
+# Reasons to abstain
+
+
+def nothing_claimed(chart: Chart) -> set[str]:
+    assert not chart.claims
+    reasons = {
+        chart.abstained,
+        *(p.abstained for p in chart.panels),
+        *(s.abstained for p in chart.panels for s in p.series),
+    }
+    found = {reason for reason in reasons if reason is not None}
+    assert found <= set(ABSTENTION_REASONS)
+    return found
+
+
+def test_a_page_without_axes_is_abstained_from() -> None:
+    figure = Figure()
+    cv2.circle(figure.image, (300, 200), 120, BLUE, -1)
+    assert nothing_claimed(read(figure)) == {"no_axes"}
+
+
+def test_an_axis_without_three_labels_that_agree_costs_the_panel() -> None:
+    figure = Figure().frame().x_axis([0, 5, 10]).y_axis([0, 100], ["low 1", "high 9"]).curve(lambda x: 9 * x, BLUE)
+    assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
+
+
+def test_two_value_axes_are_abstained_from() -> None:
+    figure = Figure().axes().y_axis([0, 20, 40, 60, 80, 100], ["0", "1", "2", "3", "4", "5"], side="right")
+    assert nothing_claimed(read(figure.curve(lambda x: 9 * x, BLUE))) == {"twin_axes"}
+
+
+def test_an_interrupted_spine_is_a_broken_axis() -> None:
+    figure = Figure().axes().curve(lambda x: 5 * x + 40, BLUE)
+    figure.image[330:344, 76:85] = 255
+    assert nothing_claimed(read(figure)) == {"broken_axis"}
+
+
+def test_areas_above_each_other_without_labels_between_are_one_broken_axis() -> None:
+    upper = Figure(height=480, x=(-0.5, 2.5), y=(400, 550), area=(80, 30, 600, 200)).frame("l")
+    upper.y_axis([400, 450, 500, 550])
+    lower = Figure(height=480, x=(-0.5, 2.5), y=(0, 50), area=(80, 214, 600, 420)).frame("lb")
+    lower.y_axis([0, 10, 20, 30, 40, 50]).x_axis([0, 1, 2], ["a1", "b2", "c3"])
+    for index, value in enumerate((10, 30, 500)):
+        lower.bar(index, 0, min(value, 50))
+        if value > 50:
+            upper.bar(index, 400, value)
+        else:
+            lower.text(str(value), lower.px(index), lower.py(value) - 12)
+    lower.image = np.minimum(upper.image, lower.image)
+    lower.lines += upper.lines
+    assert nothing_claimed(read(lower)) == {"broken_axis"}
+
+
+def test_each_of_two_panels_may_have_a_legend_of_its_own() -> None:
+    left = Figure(width=1200, height=560, area=(80, 130, 500, 500)).axes()
+    left.curve(lambda x: 10 * x, BLUE).curve(lambda x: 90 - 5 * x, ORANGE)
+    left.legend(["Up", "Down"], [BLUE, ORANGE], x=200, y=60)
+    right = Figure(width=1200, height=560, area=(620, 130, 1000, 500)).axes()
+    right.curve(lambda x: 20 + x, BLUE).curve(lambda x: 60 - x, ORANGE).curve(lambda x: 80 + x, GREEN)
+    right.legend(["One", "Two", "Three"], [BLUE, ORANGE, GREEN], x=1020, y=150)
+    left.image = np.minimum(left.image, right.image)
+    left.lines += right.lines
+    first, second = read(left).panels
+    assert set(claimed(first)) == {"Up", "Down"}
+    assert set(claimed(second)) == {"One", "Two", "Three"}
+
+
+def test_dashes_of_one_colour_are_not_told_apart() -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLACK).curve(lambda x: 80 - 7 * x, BLACK, dash=8)
+    figure.legend(["Solid", "Dashed"], [BLACK, BLACK], x=250, y=60)
+    assert nothing_claimed(read(figure)) & {"same_colour_dashes", "same_colour_series"}
+
+
+def test_two_unnamed_curves_of_one_colour_are_not_claimed() -> None:
+    figure = Figure().axes().curve(lambda x: 20 + x, BLUE).curve(lambda x: 80 - x, BLUE)
+    assert nothing_claimed(read(figure)) == {"same_colour_series"}
+
+
+def test_more_series_than_are_read_are_abstained_from() -> None:
+    figure = Figure(height=700, area=(80, 30, 600, 620)).axes()
+    colours = [(int(c[0]), int(c[1]), int(c[2])) for c in np.random.default_rng(1).integers(0, 220, (12, 3))]
+    for index, colour in enumerate(colours):
+        figure.curve(lambda x, index=index: np.full_like(x, 5.0 + 7 * index), colour)
+    figure.legend([f"run {i}" for i in range(12)], colours, x=460, y=60)
+    assert nothing_claimed(read(figure)) & {"too_many_series", "unexplained_ink"}
+
+
+def test_a_filled_area_is_of_no_kind_that_is_read() -> None:
+    figure = Figure().axes()
+    xs = np.linspace(0, 10, 80)
+    top = [(figure.px(x), figure.py(50 + 20 * np.sin(x))) for x in xs]
+    outline = np.array([*top, (figure.px(10), figure.py(0)), (figure.px(0), figure.py(0))]).round().astype(np.int32)
+    cv2.fillPoly(figure.image, [outline], BLUE)
+    assert nothing_claimed(read(figure)) <= {"kind_not_read", "kind_unknown"}
+
+
+def test_boxes_that_float_are_no_bars() -> None:
+    figure = Figure(x=(-0.5, 3.5)).axes()
+    for index, (low, high) in enumerate(((20, 50), (33, 71), (12, 44), (60, 90))):
+        figure.bar(index, low, high, 0.5)
+    assert nothing_claimed(read(figure)) <= {"kind_not_read", "kind_unknown"}
+
+
+def test_bars_between_the_numbers_of_an_axis_are_a_histogram() -> None:
+    figure = Figure(x=(0, 10)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis([0, 2, 4, 6, 8, 10])
+    for index, value in enumerate((5, 20, 45, 80, 95, 70, 40, 22, 8, 3)):
+        figure.bar(index + 0.5, 0, value, 0.9)
+    assert nothing_claimed(read(figure)) == {"kind_not_read"}
+
+
+def test_bars_whose_printed_values_disagree_are_not_claimed() -> None:
+    figure = bars([30, 75, 52, 44], ["Red", "Green", "Blue", "Grey"])
+    for index, (value, text) in enumerate(((30, "30"), (75, "75"), (52, "95"), (44, "12"))):
+        figure.text(text, figure.px(index), figure.py(value) - 12)
+    assert nothing_claimed(read(figure)) == {"values_disagree"}
+
+
+def test_a_colour_that_the_legend_does_not_name_is_not_claimed() -> None:
+    figure = (
+        Figure().axes().curve(lambda x: 9 * x, BLUE).curve(lambda x: 60 - 3 * x, ORANGE).curve(lambda x: 30 + x, GREEN)
+    )
+    panel = only(read(figure.legend(["Up", "Down"], [BLUE, ORANGE], x=100, y=50)))
+    assert set(claimed(panel)) == {"Up", "Down"}
+    assert [s.abstained for s in panel.series if s.name is None] == ["unnamed_series"]
+
+
+def test_much_ink_that_no_series_explains_costs_the_panel() -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE).legend(["Up"], [BLUE], x=100, y=50)
+    rng = np.random.default_rng(2)
+    block = rng.integers(0, 160, (150, 250, 3)).astype(np.uint8)
+    figure.image[240:390, 320:570] = block
+    assert nothing_claimed(read(figure))
+
+
+def test_a_curve_that_is_half_missing_is_not_claimed() -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE, end=3).curve(lambda x: 9 * x, BLUE, start=7)
+    assert nothing_claimed(read(figure)) == {"low_coverage"}
+
+
+def test_an_end_is_not_claimed_where_ink_goes_on_past_the_area() -> None:
+    figure = Figure(width=760).axes().curve(lambda x: 20 + 5 * x, BLUE)
+    cv2.line(figure.image, (600, round(figure.py(70))), (640, round(figure.py(72))), BLUE, 2)
+    (series,) = only(read(figure)).series
+    assert not series.last_known
+    assert "last" not in {f.kind for f in series.facts}
+
+
+def test_a_thumbnail_is_too_small() -> None:
+    assert nothing_claimed(read_chart(np.full((60, 90, 3), 255, np.uint8), [])) == {"low_resolution"}
+
+
+def test_past_the_deadline_nothing_is_claimed() -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE)
+    for budget in range(0, 12, 2):
+        ticks = iter(range(10_000))
+        chart = read_chart(figure.image, figure.lines, Deadline(budget + 0.5, lambda ticks=ticks: float(next(ticks))))
+        assert chart.abstained == "deadline" or chart.claims
+
+
+def test_curves_that_were_traced_before_the_deadline_are_claimed() -> None:
+    colours = [BLUE, ORANGE, GREEN, RED]
+    figure = Figure().axes().legend(["one", "two", "three", "four"], colours, x=470, y=60)
+    for index, colour in enumerate(colours):
+        figure.curve(lambda x, index=index: 20 + 15 * index + 0 * x, colour, end=7)
+    asked = 0
+
+    def clock() -> float:
+        nonlocal asked
+        asked += 1
+        return float(asked)
+
+    read_chart(figure.image, figure.lines, Deadline(1e6, clock))
+    some = read_chart(figure.image, figure.lines, Deadline(asked - 3, clock))
+    reasons = [series.abstained for series in only(some).series]
+    assert None in reasons
+    assert "deadline" in reasons
+
+
+def test_a_curve_over_an_axis_that_is_not_read_is_told_by_its_heights() -> None:
+    figure = Figure().frame().y_axis([0, 25, 50, 75, 100]).x_axis([2, 8], ["May 03", "Oct 9"])
+    panel = only(read(figure.curve(lambda x: 20 + 6 * x, BLUE)))
+    (series,) = panel.series
+    assert panel.x.scale is None
+    assert fact(series, "trend").text == "rises"
+    assert fact(series, "last").y == pytest.approx(80, abs=1)
+    assert fact(series, "last").x is None
+    assert series.points[0].x == "0 % of the width"
+
+
+def test_a_curve_between_the_names_of_its_axis_is_told_by_its_heights() -> None:
+    figure = Figure(x=(0, 10)).frame().y_axis([0, 25, 50, 75, 100]).x_axis([2, 5, 8], ["May", "June", "July"])
+    panel = only(read(figure.curve(lambda x: 90 - 6 * x, BLUE)))
+    assert panel.x.scale is None
+    assert fact(panel.series[0], "first").y == pytest.approx(90, abs=1)
+
+
+def test_grid_lines_behind_a_legend_are_no_unexplained_ink() -> None:
+    figure = Figure().axes().grid([2, 4, 6, 8], [20, 40, 60, 80], (176, 176, 176))
+    figure.image[45:200, 400:575] = 255
+    figure.curve(lambda x: 5 + x, BLUE).legend(["Slow"], [BLUE], x=420, y=70)
+    (series,) = only(read(figure)).series
+    assert fact(series, "last").y == pytest.approx(15, abs=1)
+
+
+def test_a_curve_in_a_band_of_its_own_hue_is_read() -> None:
+    figure = Figure()
+    corners = [(figure.px(0), figure.py(5)), (figure.px(10), figure.py(45))]
+    corners += [(figure.px(10), figure.py(95)), (figure.px(0), figure.py(55))]
+    cv2.fillPoly(figure.image, [np.round(corners).astype(np.int32)], (255, 229, 207))
+    (series,) = only(read(figure.curve(lambda x: 30 + 4 * x, ORANGE).axes())).series
+    assert fact(series, "last").y == pytest.approx(70, abs=1)
+
+
+def test_pastels_of_neighbouring_hues_are_told_apart() -> None:
+    one, two = (233, 196, 106), (244, 162, 97)
+    figure = Figure().axes().curve(lambda x: 20 + 5 * x, one).curve(lambda x: 90 - 2 * x, two)
+    found = claimed(only(read(figure.legend(["South", "Centre"], [one, two], x=100, y=340))))
+    assert fact(found["South"], "last").y == pytest.approx(70, abs=1)
+    assert fact(found["Centre"], "last").y == pytest.approx(70, abs=1)
+
+
+def test_a_last_step_within_the_border_costs_the_end_and_the_extremes() -> None:
+    figure = Figure().axes().curve(lambda x: 60 + x, BLUE)
+    assert {f.kind for f in only(read(figure)).series[0].facts} >= {"last", "minimum"}
+    figure.image[round(figure.py(70)) : round(figure.py(25)), 601:603] = BLUE
+    (series,) = only(read(figure)).series
+    assert not {f.kind for f in series.facts} & {"last", "minimum"}
+
+
+def test_a_curve_that_rises_below_its_legend_has_no_known_end() -> None:
+    figure = Figure().axes().curve(lambda x: 10 + 12 * np.maximum(x - 3, 0), BLUE, end=10)
+    figure.image[32:210, 440:598] = 255
+    figure.curve(lambda x: 5 + 0 * x, ORANGE, end=8).legend(["Up", "Flat"], [BLUE, ORANGE], x=450, y=60)
+    figure.legend(["Up", "Flat", "Other"], [BLUE, ORANGE, GREEN], x=450, y=110)
+    figure.lines = figure.lines[:-5] + figure.lines[-3:]
+    for series in only(read(figure)).series:
+        assert series.abstained or series.name != "Up" or not series.last_known
+
+
+def test_a_jagged_end_costs_its_value_and_nothing_else() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 5 * x, BLUE, end=9.6)
+    at = round(figure.px(9.6))
+    cv2.line(figure.image, (at, round(figure.py(73.5))), (at, round(figure.py(79.5))), BLUE, 2)
+    (series,) = only(read(figure)).series
+    assert not series.last_known
+    assert fact(series, "trend").text == "rises"
+    assert fact(series, "minimum").y == pytest.approx(30, abs=1)
+
+
+# Hostile images
+
+
+def test_the_deadline_is_asked_again_and_again_within_hostile_images() -> None:
+    """Each piece of work between two questions is bounded, so the number of questions grows with the work."""
+    figure = Figure(width=1600, height=1200, area=(100, 40, 1550, 1120)).axes()
+    rng = np.random.default_rng(3)
+    for _ in range(10_000):
+        x, y = int(rng.integers(110, 1540)), int(rng.integers(50, 1110))
+        figure.image[y : y + 3, x : x + 3] = BLUE
+    asked = 0
+
+    def clock() -> float:
+        nonlocal asked
+        asked += 1
+        return 0.0
+
+    chart = read_chart(figure.image, figure.lines, Deadline(1.0, clock))
+    assert chart.revision == REVISION
+    assert 5 <= asked < 5_000
+
+
+@pytest.mark.parametrize(
+    "name", ["noise", "lines", "one pixel", "black", "stripes", "flat grey", "wrong shape", "checks"]
+)
+def test_no_image_makes_the_reader_raise_or_claim(name: str) -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((300, 400, 3), 255, np.uint8)
+    if name == "noise":
+        image = rng.integers(0, 256, (300, 400, 3)).astype(np.uint8)
+    elif name == "lines":
+        image[::3] = 0
+        image[:, ::3] = 0
+    elif name == "one pixel":
+        image = np.zeros((1, 1, 3), np.uint8)
+    elif name == "black":
+        image[:] = 0
+    elif name == "stripes":
+        image[:, ::2] = (255, 0, 0)
+    elif name == "flat grey":
+        image[:] = 128
+    elif name == "wrong shape":
+        image = np.zeros((300, 400, 4), np.uint8)
+    else:
+        image[(np.indices((300, 400)).sum(axis=0) // 4) % 2 == 0] = (0, 0, 255)
+    numbers = [Line(str(10 * k), (5, 20 + 40 * k, 40, 34 + 40 * k)) for k in range(6)]
+    numbers += [Line(str(k), (60 + 50 * k, 270, 70 + 50 * k, 284)) for k in range(6)]
+    numbers += [Line("nan inf \x00 1e999", (0, 0, 400, 300)), Line("", (5, 5, 5, 5)), Line("7", (-50, -50, 900, 900))]
+    chart = read_chart(image, numbers, Deadline(60))
+    assert not chart.claims
+    assert chart.abstained != "reader_failed"
+
+
+def test_a_chart_goes_over_the_wire_and_comes_back_the_same() -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE)
+    chart = read(figure)
+    assert chart.claims
+    assert from_json(to_json(chart)) == chart
+
+
+def test_a_large_figure_is_read_with_positions_in_its_own_pixels() -> None:
+    figure = Figure(width=2400, height=1800, area=(300, 100, 2300, 1600)).axes().curve(lambda x: 9 * x, BLUE, width=6)
+    (series,) = only(read(figure)).series
+    end = series.points[-1]
+    assert (end.px, end.py) == pytest.approx((2300, figure.py(90)), abs=6)
