@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from llava_graph.ocr import Line
 from ocr_worker import child
 from ocr_worker.__main__ import supervise
-from ocr_worker.engines import Pixels
+from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.settings import WorkerSettings
 
 
-class Idle:
+class Idle(OcrEngine):
     """Finds no text in any figure, at once."""
 
     revision = "idle/1"

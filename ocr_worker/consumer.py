@@ -11,6 +11,8 @@ why reading runs in a thread beside the event loop. What happens when something 
     recycling is due          it says so (`on_recycling_due`) and works on until it is stopped
     its deadline has passed   answered `expired`, unread
     the engine hangs          `OcrEngineStuckError` ends `run`; the process must end, for its thread cannot be stopped
+    a figure has much text    it is read in steps, and after each a figure of another caller has its turn; past the
+                              time that a figure may take it is answered `failed`
 
 The worker knows neither the OCR library behind `OcrEngine` nor who asks.
 """
@@ -41,7 +43,7 @@ from llava_graph.ocr import Line
 from llava_graph.tracing import NO_TRACES, PROPAGATOR, trace_id
 from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
-from ocr_worker.hang import HangWatch
+from ocr_worker.hang import HangWatch, processor_s
 from ocr_worker.inbox import Delivery, Inbox, Load, Queue, Unreadable
 from ocr_worker.metrics import WorkerMetrics
 from ocr_worker.recycling import RecyclingPolicy, RecyclingReason, resident_bytes
@@ -136,7 +138,6 @@ class Worker:
         self._metrics = metrics
         self._log = log.bind(consumer=consumer)
         self._tracer = tracer
-        self._taken_at_ns = 0
         self._record = WorkerRecord(
             consumer,
             self._revision,
@@ -158,6 +159,10 @@ class Worker:
         )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ocr")
         self._in_hand: list[bytes] = []
+        self._reading_for: list[str] = []
+        """The callers of the figures that are being read: of several batches, where one waits between two steps."""
+        self._aside: list[Delivery | Unreadable] = []
+        """Taken between two steps, but of a caller whose figures are being read: next in turn."""
         self._ended_jobs = 0
         self._wear = RecyclingPolicy(jobs=options.recycle_jobs, mib=options.recycle_mib)
         self._on_worn = on_recycling_due
@@ -224,12 +229,17 @@ class Worker:
 
     async def _serve(self, *, burst: bool) -> None:
         """Takes and handles jobs for as long as Redis answers; returns when told to stop or, in a burst, when done."""
-        # A connection that broke may have swallowed jobs that Redis has booked on us.
+        # A connection that broke may have swallowed jobs that Redis has booked on us, as it has what we had put aside.
+        self._aside = []
         while back := await self._inbox.take_back():
             await self._handle(back)
         next_sweep = time.monotonic()
-        while not self._stopping.is_set():
+        while self._aside or not self._stopping.is_set():
             self._note_progress()
+            if self._aside:
+                aside, self._aside = self._aside, []
+                await self._handle(aside)
+                continue
             if time.monotonic() >= next_sweep:
                 over = await self._inbox.take_over()
                 if over:  # there may be more: sweep again before taking new ones
@@ -265,8 +275,7 @@ class Worker:
     async def _handle(self, taken: Sequence[Delivery | Unreadable]) -> None:
         """Settles every entry. From here on Redis may be unreachable for a time without a job being lost."""
         deliveries = [entry for entry in taken if isinstance(entry, Delivery)]
-        self._in_hand = [delivery.entry_id for delivery in deliveries]
-        self._taken_at_ns = time.time_ns()
+        self._hold(deliveries)
         try:
             for entry in taken:
                 if isinstance(entry, Unreadable):
@@ -277,8 +286,16 @@ class Worker:
             if deliveries:
                 await self._handle_jobs(deliveries)
         finally:
-            self._in_hand = []
+            self._let_go(deliveries)
             self._look_at_recycling()
+
+    def _hold(self, deliveries: Sequence[Delivery]) -> None:
+        """From here on their leases are renewed."""
+        self._in_hand += [one.entry_id for one in deliveries if one.entry_id not in self._in_hand]
+
+    def _let_go(self, deliveries: Sequence[Delivery]) -> None:
+        gone = {delivery.entry_id for delivery in deliveries}
+        self._in_hand = [entry_id for entry_id in self._in_hand if entry_id not in gone]
 
     async def _handle_jobs(self, deliveries: Sequence[Delivery]) -> None:
         jobs = [delivery.job for delivery in deliveries]
@@ -315,26 +332,68 @@ class Worker:
 
     async def _read(self, batch: Sequence[tuple[Delivery, Pixels]]) -> None:
         """Reads and settles a batch; when it fails, each figure by itself, so that one costs the others only time."""
-        started = time.perf_counter()
+        callers = [delivery.job.caller for delivery, _ in batch]
+        self._reading_for += callers
+        left = dict(enumerate(batch))
         try:
-            images = [pixels for _, pixels in batch]
-            found = await self._in_thread(self._engine.read, images, figures=len(images))
+            await self._read_in_steps(left)
         except OcrEngineError as error:
             if len(batch) > 1:
-                self._log.warning("batch_failed", figures=len(batch), error=str(error))
-                for one in batch:
+                self._log.warning("batch_failed", figures=len(left), error=str(error))
+                for one in left.values():
                     await self._read([one])
             else:
                 await self._settle(batch[0][0], _failed(batch[0][0], f"engine: {error}"))
-            return
-        run_s = time.perf_counter() - started
+        finally:
+            for caller in callers:
+                self._reading_for.remove(caller)
+
+    async def _read_in_steps(self, left: dict[int, tuple[Delivery, Pixels]]) -> None:
+        """Settles each figure when it is finished, and takes it out of `left`. Raises OcrEngineError."""
+        steps = iter(self._engine.reading([pixels for _, pixels in left.values()]))
+        most_s = self._options.job_timeout_s * len(left) * self._options.threads
+        run_s = computed_s = 0.0
+        self._metrics.batch.observe(len(left))
+        while left:
+            started, before_s = time.perf_counter(), processor_s()
+            found = await self._in_thread(next, steps, None, figures=len(left))
+            run_s += time.perf_counter() - started
+            computed_s += processor_s() - before_s
+            if found is None:
+                raise OcrEngineError("the engine left figures unread")
+            for index, lines in found.items():
+                await self._settle_read(*left.pop(index), lines, run_s)
+            if left and computed_s > most_s:
+                raise OcrEngineError(f"its text was not read within {most_s:g} s of computing")
+            if left:
+                await self._let_others_pass()
         self._metrics.run.observe(run_s)
-        self._metrics.batch.observe(len(batch))
-        for (delivery, pixels), lines in zip(batch, found, strict=True):
-            self._metrics.lines.inc(len(lines))
-            reply = Reply(delivery.job.figure_id, Outcome.DONE, tuple(lines), self._revision, run_s * 1000)
-            reply = await self._with_data(reply, pixels)
-            await self._settle(delivery, _End(_in_pixels_of_the_figure(reply, delivery.job, pixels), "done"))
+
+    async def _settle_read(self, delivery: Delivery, pixels: Pixels, lines: Sequence[Line], run_s: float) -> None:
+        self._metrics.lines.inc(len(lines))
+        reply = Reply(delivery.job.figure_id, Outcome.DONE, tuple(lines), self._revision, run_s * 1000)
+        reply = await self._with_data(reply, pixels)
+        await self._settle(delivery, _End(_in_pixels_of_the_figure(reply, delivery.job, pixels), "done"))
+
+    async def _let_others_pass(self) -> None:
+        """Between two steps: handles the next job of a caller for whom nothing is being read, if one waits.
+
+        Its figure may be read in steps too, between which a third caller has a turn: as many are begun as there are
+        callers, and each gets on by a step while another's figure is read.
+        """
+        while len(self._aside) < self._options.batch_size and not self._stopping.is_set():
+            try:
+                taken = await self._inbox.take(1, block_ms=None)
+            except RedisError:  # what is read goes on; the working loop says so in the log, when it needs Redis
+                self._metrics.redis_errors.inc()
+                return
+            if not taken:
+                return
+            if not isinstance(taken[0], Delivery) or taken[0].job.caller not in self._reading_for:
+                await self._handle(taken)
+                return
+            self._hold([taken[0]])
+            self._aside += taken
 
     async def _with_data(self, reply: Reply, pixels: Pixels) -> Reply:
         """The reply with the data of the figure, where this worker reads any."""
@@ -393,7 +452,7 @@ class Worker:
                 "llava_graph.lines": len(end.reply.lines),
                 "llava_graph.engine_ms": round(end.reply.run_ms, 1),
             },
-            start_time=self._taken_at_ns,
+            start_time=delivery.taken_at_ns,
         )
         if end.dead:
             span.set_status(StatusCode.ERROR)

@@ -22,14 +22,14 @@ class HangWatch:
         self.timeout_s = timeout_s
         """How long to wait between two looks."""
         self._most_s = timeout_s * threads
-        self._begun_s = self._seen_s = _computed_s()
+        self._begun_s = self._seen_s = processor_s()
 
     def has_hung(self) -> bool:
         """To be asked when another `timeout_s` have passed."""
-        before_s, self._seen_s = self._seen_s, _computed_s()
+        before_s, self._seen_s = self._seen_s, processor_s()
         return self._seen_s - before_s < _NOTHING * self.timeout_s or self._seen_s - self._begun_s >= self._most_s
 
 
-def _computed_s() -> float:
+def processor_s() -> float:
     """Processor seconds of all threads but this one."""
     return time.process_time() - time.thread_time()

@@ -13,8 +13,9 @@ Every method raises `redis.exceptions.RedisError` when Redis cannot be reached o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
@@ -45,6 +46,7 @@ class Delivery:
     entry_id: bytes
     job: Job
     deliveries: int
+    taken_at_ns: int = field(default_factory=time.time_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ they mix up texts without an error), and every runtime under them brings threads
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +32,14 @@ class OcrEngine(Protocol):
         Blocks for as long as it takes. Raises `OcrEngineError` when the batch cannot be read; an error in one image
         may fail the whole batch, the caller then tries the images one by one.
         """
+
+    def reading(self, images: Sequence[Pixels]) -> Iterator[Mapping[int, list[Line]]]:
+        """The same in steps of about a second, so that a figure with a lot of text need not hold up the others: each
+        step gives what it has finished, by the index of the image. Figures with little text come first.
+
+        An engine that has no steps makes one of it. Raises as `read` does, at any step.
+        """
+        yield dict(enumerate(self.read(images)))
 
     def read_crops(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Text and confidence of each crop, which holds one upright line of text. Detects nothing.

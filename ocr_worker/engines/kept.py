@@ -20,7 +20,7 @@ _BUSY_S = 60.0
 """How long a command waits for another that writes to the same file."""
 
 
-class KeptReadings:
+class KeptReadings(OcrEngine):
     """Wraps an engine as an `OcrEngine`. For one thread at a time; several processes may share the file."""
 
     def __init__(self, engine: OcrEngine, file: Path) -> None:

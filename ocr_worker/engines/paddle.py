@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ os.environ.setdefault("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True")
 
 from paddleocr import TextDetection, TextRecognition
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raised when this module or `reading` changes what it makes of the same models."""
 
 DETECTOR, RECOGNISER = "PP-OCRv6_small_det", "PP-OCRv6_small_rec"
@@ -72,8 +72,15 @@ class PaddleEngine:
 
     def read(self, images: Sequence[Pixels]) -> list[list[Line]]:
         """See `OcrEngine.read`."""
+        found: dict[int, list[Line]] = {}
+        for step in self.reading(images):
+            found |= step
+        return [found[index] for index in range(len(images))]
+
+    def reading(self, images: Sequence[Pixels]) -> Iterator[dict[int, list[Line]]]:
+        """See `OcrEngine.reading`."""
         try:
-            return read_figures(self._models, images)
+            yield from read_figures(self._models, images)
         except _ERRORS as error:
             raise OcrEngineError(f"{type(error).__name__}: {error}") from error
 

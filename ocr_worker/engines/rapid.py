@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from ocr_worker.engines.batches import CROP_HEIGHT, plan, scaled_width
 from ocr_worker.engines.reading import Quad, Reading, read_crops, read_figures
 from ocr_worker.errors import OcrEngineError
 
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 """Raised when this module or `reading` changes what it makes of the same models."""
 
 MODELS = Path(rapidocr.__file__).parent / "models"
@@ -84,8 +84,15 @@ class RapidEngine:
 
     def read(self, images: Sequence[Pixels]) -> list[list[Line]]:
         """See `OcrEngine.read`."""
+        found: dict[int, list[Line]] = {}
+        for step in self.reading(images):
+            found |= step
+        return [found[index] for index in range(len(images))]
+
+    def reading(self, images: Sequence[Pixels]) -> Iterator[dict[int, list[Line]]]:
+        """See `OcrEngine.reading`."""
         try:
-            return read_figures(self._models, images)
+            yield from read_figures(self._models, images)
         except (RuntimeError, cv2.error, MemoryError) as error:  # OpenVINO's errors are bare RuntimeErrors
             raise OcrEngineError(f"{type(error).__name__}: {error}") from error
 

@@ -7,14 +7,15 @@ Pages and figures differ, and what OCR libraries do between their two models is 
   bottom to top, and in the other direction as well when that reading is not sure; the more confident one stays. That
   makes a classifier for upside-down text unnecessary.
 - *Broken axis labels.* Detectors often split a vertical label into pieces; they are joined before they are read.
-- *Batches.* The crops of all figures of a batch are recognised together.
+- *Batches.* The crops of several figures are recognised together.
+- *Steps.* A page of a thousand words takes many seconds. It is read in steps, after figures with less text.
 
 Knows no model and no runtime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -37,6 +38,10 @@ TALL = 1.5
 """A crop this much higher than wide holds rotated text: horizontal text of one narrow letter stays below."""
 
 
+CROPS_A_STEP = 64
+"""Crops recognised before others may have the engine: less than a second's work on two cores."""
+
+
 class Reading(NamedTuple):
     """What a crop says; `confidence` lies in 0..1 and is 0 when it says nothing."""
 
@@ -54,21 +59,63 @@ class TextModels(Protocol):
         """One reading for each crop, in their order. A crop holds one line of text, upright."""
 
 
-def read_figures(models: TextModels, images: Sequence[Pixels]) -> list[list[Line]]:
-    """See `OcrEngine.read`. Lets through what the models raise, and cv2.error."""
-    quads: list[tuple[int, Quad]] = []
-    crops: list[Pixels] = []
-    for index, rgb in enumerate(images):
+def read_figures(models: TextModels, images: Sequence[Pixels]) -> Iterator[dict[int, list[Line]]]:
+    """See `OcrEngine.reading`. Lets through what the models raise, and cv2.error."""
+    quads: list[list[Quad]] = []
+    crops: list[list[Pixels]] = []
+    for rgb in images:
+        if quads:
+            yield {}
         bgr = np.ascontiguousarray(rgb[:, :, ::-1])
-        for quad in join_vertical(models.detect(bgr)):
-            quads.append((index, quad))
-            crops.append(_cut(bgr, quad))
-    lines: list[list[Line]] = [[] for _ in images]
-    for (index, quad), (text, confidence) in zip(quads, _read_upright(models, crops), strict=True):
-        if text.strip() and confidence >= MIN_CONFIDENCE:
-            height, width = images[index].shape[:2]
-            lines[index].append(Line(text.strip(), _box(quad, width, height), min(confidence, 1.0)))
-    return [reading_order(found) for found in lines]
+        quads.append(join_vertical(models.detect(bgr)))
+        crops.append([_cut(bgr, quad) for quad in quads[-1]])
+    for figures in _steps([len(found) for found in crops]):
+        if len(figures) == 1:
+            readings = yield from _read_in_steps(models, crops[figures[0]])
+        else:
+            readings = _read_upright(models, [crop for index in figures for crop in crops[index]])
+        left = iter(readings)
+        yield {index: _lines(images[index], quads[index], left) for index in figures}
+
+
+def _steps(crops: Sequence[int]) -> Iterator[list[int]]:
+    """Figures to recognise together: those with few crops first, and no more crops than a step has, unless alone."""
+    together: list[int] = []
+    for index in sorted(range(len(crops)), key=lambda index: crops[index]):
+        if together and sum(crops[other] for other in together) + crops[index] > CROPS_A_STEP:
+            yield together
+            together = []
+        together.append(index)
+    if together:
+        yield together
+
+
+def _read_in_steps(
+    models: TextModels, crops: Sequence[Pixels]
+) -> Generator[dict[int, list[Line]], None, list[Reading]]:
+    """The readings of one figure's crops; a figure of many takes several steps, each with crops of similar width."""
+    order = sorted(range(len(crops)), key=lambda crop: crops[crop].shape[1] / crops[crop].shape[0])
+    if len(order) <= CROPS_A_STEP:
+        return _read_upright(models, crops)
+    readings = [Reading("", 0.0)] * len(crops)
+    for begin in range(0, len(order), CROPS_A_STEP):
+        if begin:
+            yield {}
+        step = order[begin : begin + CROPS_A_STEP]
+        for crop, reading in zip(step, _read_upright(models, [crops[crop] for crop in step]), strict=True):
+            readings[crop] = reading
+    return readings
+
+
+def _lines(image: Pixels, quads: Sequence[Quad], readings: Iterator[Reading]) -> list[Line]:
+    """The lines of one figure; takes as many readings as it has quads."""
+    height, width = image.shape[:2]
+    lines = [
+        Line(text.strip(), _box(quad, width, height), min(confidence, 1.0))
+        for quad, (text, confidence) in zip(quads, readings)  # noqa: B905 - the others are the next figures'
+        if text.strip() and confidence >= MIN_CONFIDENCE
+    ]
+    return reading_order(lines)
 
 
 def read_crops(models: TextModels, crops: Sequence[Pixels]) -> list[tuple[str, float]]:

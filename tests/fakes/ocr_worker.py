@@ -23,7 +23,7 @@ from llava_graph.figure import Figure, open_figure
 from llava_graph.ocr import Line
 from ocr_worker import child
 from ocr_worker.__main__ import supervise
-from ocr_worker.engines import Pixels
+from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.settings import WorkerSettings
 
 REVISION = "numbers/1"
@@ -51,7 +51,7 @@ def text_of(number: int) -> str:
     return f"number {number}"
 
 
-class Numbers:
+class Numbers(OcrEngine):
     """The engine."""
 
     revision = REVISION

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ from llava_graph.jobs import (
 from llava_graph.ocr import Line
 from ocr_worker import Worker, WorkerOptions
 from ocr_worker.__main__ import main
-from ocr_worker.engines import Pixels
+from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.engines.rapid import RapidEngine
 from ocr_worker.errors import OcrEngineError, OcrEngineStuckError
 from ocr_worker.inbox import Inbox
@@ -51,10 +51,11 @@ from tests.paths import REPOSITORY
 
 KEYS = Keys()
 WORDS = Line("Vodikar", (1.0, 2.0, 30.0, 10.0))
+PAGE = 48
 SHORT_LEASE = WorkerOptions(lease_s=0.2, block_s=0.05)
 
 
-class Canned:
+class Canned(OcrEngine):
     """Answers every figure with the same line. `gate` holds it up, `entered` says that it is held."""
 
     revision = "canned/1"
@@ -75,17 +76,34 @@ class Canned:
         return [[WORDS] for _ in images]
 
 
+class InSteps(Canned):
+    """Reads a figure of `PAGE` pixels a side in steps, for as long as `steps` says, and any other in one."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def reading(self, images: Sequence[Pixels]) -> Iterator[dict[int, list[Line]]]:
+        pages = [index for index, image in enumerate(images) if image.shape[0] == PAGE]
+        yield {index: [WORDS] for index in range(len(images)) if index not in pages}
+        for _ in range(self.steps if pages else 0):
+            self.entered.set()
+            self.gate.wait()
+            yield {}
+        yield {index: [WORDS] for index in pages}
+
+
 class Gateway:
     """Asks as a gateway does."""
 
     def __init__(self, redis: Redis, name: str = "gw") -> None:
         self.producer = JobProducer(redis, KEYS, name)
 
-    async def ask(self, figure: Figure, *, job_id: str = "job-1", wait_ms: int = 30_000) -> Asked:
+    async def ask(self, figure: Figure, *, job_id: str = "job-1", wait_ms: int = 30_000, caller: str = "") -> Asked:
         asked = await self.producer.look_up(figure.id, wait_ms)
         if asked.admission is QueueAnswer.UNKNOWN:
             asked = await self.producer.submit(
-                figure.id, figure.png(), job_id=job_id, wait_ms=wait_ms, request_id="req"
+                figure.id, figure.png(), job_id=job_id, wait_ms=wait_ms, request_id="req", caller=caller
             )
         return asked
 
@@ -236,6 +254,19 @@ def test_batch_reads_what_single_figures_read(rapid: RapidEngine) -> None:
     together = rapid.read(pages)
     alone = [rapid.read([page])[0] for page in pages]
     assert [[line.text for line in lines] for lines in together] == [[line.text for line in lines] for lines in alone]
+
+
+def test_page_of_many_words_is_read_in_steps_after_a_figure_of_few(rapid: RapidEngine) -> None:
+    font = ImageFont.load_default(20)
+    sheet = Image.new("RGB", (900, 700), "white")
+    words = [f"{row}{column}7" for row in range(1, 10) for column in range(1, 9)]
+    for number, word in enumerate(words):
+        ImageDraw.Draw(sheet).text((20 + 110 * (number % 8), 20 + 70 * (number // 8)), word, "black", font)
+    page, figure = np.asarray(sheet), np.asarray(labelled().image)
+    finished = [sorted(step) for step in rapid.reading([page, figure])]
+    assert finished[-1] == [0] and [1] in finished, "the figure first"
+    assert finished.index([1]) < len(finished) - 2, "and at least one step of the page between them"
+    assert {line.text for line in rapid.read([page])[0]} == set(words)
 
 
 def test_no_images_are_no_work(rapid: RapidEngine) -> None:
@@ -545,6 +576,51 @@ async def test_pending_entry_deleted_by_hand_is_cleared_and_work_goes_on(redis: 
         await make_worker(redis, Canned(), options=WorkerOptions(lease_s=0.001)).run(burst=True)
     assert (await gateway.reply()).figure_id == blank().id
     assert await pending_jobs(redis) == 0
+
+
+async def test_figure_of_another_caller_is_read_between_two_steps_of_a_page(redis: Redis, gateway: Gateway) -> None:
+    engine = InSteps(steps=3)
+    engine.gate.clear()
+    await gateway.ask(blank(PAGE), job_id="page", caller="bob")
+    worker = make_worker(redis, engine)
+    running = asyncio.create_task(worker.run())
+    await until_entered(engine)
+    await gateway.ask(blank(33), job_id="next", caller="bob")
+    await gateway.ask(blank(34), job_id="figure", caller="alice")
+    engine.gate.set()
+    ended = [(await gateway.reply()).figure_id for _ in range(3)]
+    assert ended == [blank(34).id, blank(PAGE).id, blank(33).id], "the caller's own next figure waits for the page"
+    worker.stop()
+    await running
+    assert await pending_jobs(redis) == 0
+
+
+async def test_what_was_put_aside_is_read_by_a_worker_that_is_told_to_stop(redis: Redis, gateway: Gateway) -> None:
+    engine = InSteps(steps=2)
+    engine.gate.clear()
+    await gateway.ask(blank(PAGE), job_id="page", caller="bob")
+    worker = make_worker(redis, engine)
+    running = asyncio.create_task(worker.run())
+    await until_entered(engine)
+    await gateway.ask(blank(33), job_id="next", caller="bob")
+    engine.entered.clear()
+    engine.gate.set()
+    await until_entered(engine)
+    worker.stop()
+    await running
+    assert [(await gateway.reply()).figure_id for _ in range(2)] == [blank(PAGE).id, blank(33).id]
+
+
+async def test_page_past_what_a_figure_may_take_fails_and_the_worker_reads_on(redis: Redis, gateway: Gateway) -> None:
+    engine = InSteps(steps=1_000_000)
+    await gateway.ask(blank(PAGE), job_id="page")
+    options = WorkerOptions(job_timeout_s=0.05)
+    await make_worker(redis, engine, options=options).run(burst=True)
+    reply = await gateway.reply()
+    assert (reply.outcome, "not read within" in reply.reason) == (Outcome.FAILED, True)
+    await gateway.ask(blank(33), job_id="next")
+    await make_worker(redis, engine, consumer="w2", options=options).run(burst=True)
+    assert (await gateway.reply()).outcome is Outcome.DONE
 
 
 async def test_engine_that_hangs_ends_the_worker_and_leaves_the_job_pending(redis: Redis, gateway: Gateway) -> None:

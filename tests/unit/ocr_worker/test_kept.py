@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from llava_graph.ocr import Line
-from ocr_worker.engines import Pixels
+from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.engines.kept import KeptReadings
 
 FIGURE = np.full((40, 60, 3), 255, np.uint8)
@@ -17,7 +17,7 @@ OTHER = np.zeros((40, 60, 3), np.uint8)
 
 
 @dataclass
-class Counting:
+class Counting(OcrEngine):
     """An engine that counts what it is asked."""
 
     revision: str = "one"

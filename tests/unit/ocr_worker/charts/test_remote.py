@@ -19,7 +19,7 @@ from ocr_worker.charts.errors import AbstainError
 from ocr_worker.charts.process import ChartProcess
 from ocr_worker.charts.remote import MAX_ANSWER_BYTES, RemoteChartReader, parse_table
 from ocr_worker.child import load_charts
-from ocr_worker.engines import Pixels
+from ocr_worker.engines import OcrEngine, Pixels
 from ocr_worker.settings import WorkerSettings
 
 FIGURE = np.full((40, 60, 3), 255, np.uint8)
@@ -150,7 +150,7 @@ def test_a_deadline_that_has_passed_sends_no_request() -> None:
     assert asked == []
 
 
-class NoEngine:
+class NoEngine(OcrEngine):
     """An engine that must be asked for nothing."""
 
     revision = "none"
