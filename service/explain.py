@@ -43,7 +43,11 @@ from service.generation import GenerationRequest, OcrWish
 from service.metrics import Metrics
 from service.middleware.admission import Admission
 from service.middleware.request_context import RequestRecord
+from service.read_ahead import read_ahead
 from service.receipt import FigureReading, prompt_sha256, receipt, receipt_figure
+
+_PATIENCE_S = 0.5
+"""How long a client may keep an answer waiting, in all, before the engine's slot is no longer held for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,47 +158,23 @@ class Explainer:
 
         generation = _Generation(self._metrics, total, record)
         stream = model.pool.stream(prompt.take_messages(), prompt.sampling, record.request_id, figure_id)
-        written = self._written(stream, generation, most_pieces=prompt.sampling.max_tokens)
-        async with aclosing(written) as pieces:
+        written = self._written(stream, generation)
+        async with read_ahead(written, patience_s=_PATIENCE_S, most=prompt.sampling.max_tokens) as pieces:
             async for piece in pieces:
                 yield DeltaPart(text=piece)
         timings = generation.timings(ready_ms, max((reading.wait_ms for reading in readings), default=0.0))
         yield self._answer(model, prompt, generation, timings)
 
-    async def _written(
-        self, stream: AsyncGenerator[str | Finish], generation: _Generation, *, most_pieces: int
-    ) -> AsyncGenerator[str]:
-        """The text of the answer that the engine streams, as it is written. The engine is read as fast as it writes, so
-        that a client that reads slowly holds no answer of the engine; what the client has not read is no more than
-        `most_pieces`, also from an engine that writes without end. Raises as `explain`.
-        """
-        pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        room = asyncio.Semaphore(most_pieces)
-
-        async def read() -> None:
-            try:
-                async with self._admission.engine_slot(), aclosing(stream):
-                    async for piece in stream:
-                        if isinstance(piece, Finish):
-                            generation.end(piece)
-                        else:
-                            generation.add(piece)
-                            await room.acquire()
-                            pieces.put_nowait(piece)
-            finally:
-                pieces.put_nowait(None)
-
-        reading = asyncio.create_task(read(), name="engine-answer")
-        try:
-            while (piece := await pieces.get()) is not None:
-                room.release()
-                yield piece
-            await reading
-        finally:
-            reading.cancel()
-            await asyncio.wait({reading})
-            if not reading.cancelled():
-                reading.exception()  # the client is gone: nothing is left to tell it to
+    async def _written(self, stream: AsyncGenerator[str | Finish], generation: _Generation) -> AsyncGenerator[str]:
+        """The text of the answer as the engine writes it, which has one of the engine's slots until it is written.
+        Raises as `explain`."""
+        async with self._admission.engine_slot(), aclosing(stream):
+            async for piece in stream:
+                if isinstance(piece, Finish):
+                    generation.end(piece)
+                else:
+                    generation.add(piece)
+                    yield piece
 
     async def _prompt(
         self,

@@ -64,7 +64,9 @@ class _Response:
     async def send(self, message: Message) -> None:
         """Raises _NoRoomError and _CutError."""
         body = message.get("body", b"")
-        if message["type"] == "http.response.start" and _announces_much(message):
+        if self._start is None and len(body) <= PIECE_BYTES and message["type"] == "http.response.body":
+            await self._send(message)  # each token of each answer
+        elif message["type"] == "http.response.start" and _announces_much(message):
             self._start = message
         elif len(body) > PIECE_BYTES:
             caller = find_caller(self._scope) or anonymous(self._scope, Limits())
