@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -121,13 +122,22 @@ def engine_words(resources: Sequence[Resource]) -> list[str]:
     return shlex.split(script.partition("exec ")[2].replace("\\\n", " "))
 
 
+@cache
+def validate(resource: str, version: str) -> None:
+    """Raises ValidationError for a resource, given as JSON, that this version of Kubernetes does not take.
+
+    A schema is read anew for each, and most resources stand in every installation: each is looked at once.
+    """
+    kubernetes_validate.validate(json.loads(resource), version, strict=True)
+
+
 def test_resources_are_what_kubernetes_knows(installation: list[Resource]) -> None:
     for resource in installation:
         if resource["kind"] in OF_OPERATORS:
             assert resource["apiVersion"] == OF_OPERATORS[resource["kind"]]
         else:
             for version in (OLDEST, NEWEST):
-                kubernetes_validate.validate(resource, version, strict=True)
+                validate(json.dumps(resource), version)
     for workload in workloads(installation):  # a LeaderWorkerSet's templates are pods, too
         pod = {
             "apiVersion": "v1",
@@ -135,7 +145,7 @@ def test_resources_are_what_kubernetes_knows(installation: list[Resource]) -> No
             "metadata": {"name": "any", "labels": workload.labels},
             "spec": workload.spec,
         }
-        kubernetes_validate.validate(pod, NEWEST, strict=True)
+        validate(json.dumps(pod), NEWEST)
 
 
 def test_a_mistyped_field_is_found() -> None:
