@@ -30,10 +30,10 @@ import click
 import httpx2
 from PIL import Image, ImageDraw
 
+from benchmarks.stub_stack import supervised
 from launcher import services
 from launcher.addresses import choose_addresses
-from launcher.run_folder import RunFolder, tail
-from launcher.supervisor import ServiceError, Supervisor
+from launcher.run_folder import RunFolder
 from llava_graph import client
 from llava_graph.context import Turn
 
@@ -120,15 +120,11 @@ async def gateway(way: str, ports: Ports) -> AsyncIterator[httpx2.AsyncClient]:
         else:
             how = {"LLAVA_GRAPH_ENGINE_URL": f"http://127.0.0.1:{ports.in_turn}"}
         parts = [services.redis_service(addresses, folder), replace(service, env={**service.env, **how})]
-        try:
-            async with (
-                Supervisor(parts, lambda _: None).running(_START_DEADLINE_S),
-                httpx2.AsyncClient(base_url=addresses.gateway.url, timeout=120, trust_env=False) as http,
-            ):
-                yield http
-        except ServiceError as error:
-            last = "\n".join(tail(folder.log(error.service.name)))
-            raise click.ClickException(f"{error}\n{last}") from error
+        async with (
+            supervised(parts, folder, _START_DEADLINE_S),
+            httpx2.AsyncClient(base_url=addresses.gateway.url, timeout=120, trust_env=False) as http,
+        ):
+            yield http
 
 
 async def measure(way: str, ports: Ports, workload: Workload) -> Result:

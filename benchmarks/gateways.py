@@ -18,22 +18,20 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
 
-from benchmarks.streams import ENDLESS, MANIFEST, healthy, raw_request, streamed
-from launcher import services
+from benchmarks.stub_stack import ENDLESS, gateway_and_stub, healthy, raw_request, streamed, supervised
 from launcher.addresses import Addresses, choose_addresses, reserved
-from launcher.run_folder import RunFolder, tail
-from launcher.supervisor import Change, Service, ServiceError, Supervisor
+from launcher.run_folder import RunFolder
+from launcher.supervisor import Change, Service
 
 STRAIGHT, NGINX, GATEWAY, LITELLM = "straight", "nginx", "gateway", "litellm"
 
@@ -42,6 +40,9 @@ _START_DEADLINE_S = 300.0
 _SATURATING_STREAMS = (1, 4, 16, 100)
 """Up to the first number that a way cannot begin: one that is overwhelmed is so for a while after."""
 _SATURATING_TOKENS_PER_S = 1000
+
+# As many as there are streams at once, and none that waits for its turn; without OCR workers, and no wait for one.
+_UNBOUNDED = {"LLAVA_GRAPH_MAX_ANSWERS": "1024", "LLAVA_GRAPH_OCR_DEADLINE_S": "0.01"}
 
 _NGINX = """
 daemon off;
@@ -108,8 +109,8 @@ async def running(tokens_per_s: int, figure: bytes, nginx: str | None, litellm: 
     """Stub engine, gateway, and those of the others that there are, ready."""
     addresses = choose_addresses("127.0.0.1", 0)
     with tempfile.TemporaryDirectory(prefix="llava-graph-bench-") as path, RunFolder.open(Path(path)) as folder:
-        (folder.path / "manifest.toml").write_text(MANIFEST)
-        parts, ports = _parts(addresses, folder, tokens_per_s)
+        parts = gateway_and_stub(addresses, folder, tokens_per_s, _UNBOUNDED)
+        ports = {STRAIGHT: addresses.engine.port, GATEWAY: addresses.gateway.port}
         if nginx is not None:
             ports[NGINX] = _free_port()
             parts.append(_nginx_service(nginx, ports[NGINX], addresses, folder))
@@ -118,30 +119,8 @@ async def running(tokens_per_s: int, figure: bytes, nginx: str | None, litellm: 
             parts.append(_litellm_service(litellm, ports[LITELLM], addresses, folder))
         setup = Setup(ports, folder.path / "request.http")
         setup.request.write_bytes(_request(figure))
-        try:
-            async with Supervisor(parts, setup.note).running(_START_DEADLINE_S):
-                yield setup
-        except ServiceError as error:
-            last = "\n".join(tail(folder.log(error.service.name)))
-            raise click.ClickException(f"{error}\n{last}") from error
-
-
-def _parts(addresses: Addresses, folder: RunFolder, tokens_per_s: int) -> tuple[list[Service], dict[str, int]]:
-    stub = ["-m", "benchmarks.stub_engine", "--port", str(addresses.engine.port)]
-    gateway = services.gateway_service(addresses, folder.path, folder)
-    # As many as there are streams at once, and none that waits for its turn; without OCR workers, and no wait for one.
-    unbounded = {"LLAVA_GRAPH_MAX_ANSWERS": "1024", "LLAVA_GRAPH_OCR_DEADLINE_S": "0.01"}
-    parts = [
-        services.redis_service(addresses, folder),
-        Service(
-            "engine",
-            [sys.executable, *stub, "--tokens-per-s", str(tokens_per_s)],
-            healthy(addresses.engine.url),
-            log=folder.log("engine"),
-        ),
-        replace(gateway, env={**gateway.env, **unbounded}),
-    ]
-    return parts, {STRAIGHT: addresses.engine.port, GATEWAY: addresses.gateway.port}
+        async with supervised(parts, folder, _START_DEADLINE_S, setup.note):
+            yield setup
 
 
 def _nginx_service(nginx: str, port: int, addresses: Addresses, folder: RunFolder) -> Service:

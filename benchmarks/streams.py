@@ -12,31 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
-import httpx2
 
-from launcher import services
+from benchmarks.stub_stack import ENDLESS, gateway_and_stub, raw_request, streamed, supervised
 from launcher.addresses import Addresses, choose_addresses
-from launcher.run_folder import RunFolder, tail
-from launcher.supervisor import Change, Service, ServiceError, Supervisor
+from launcher.run_folder import RunFolder
+from launcher.supervisor import Change
 
-MANIFEST = """
-name = "stub"
-revision = "1"
-context_template = "located"
-context_length = 1000000
-max_new_tokens = 1000000
-"""
 _FIGURE = Path("examples/growth.png")
-ENDLESS = 1_000_000
 _START_DEADLINE_S = 60.0
 
 WAYS = ("straight", "gateway")
@@ -59,32 +49,16 @@ async def running(tokens_per_s: int, figure: bytes) -> AsyncIterator[Setup]:
     """Stub engine and gateway, ready."""
     addresses = choose_addresses("127.0.0.1", 0)
     with tempfile.TemporaryDirectory(prefix="llava-graph-bench-") as path, RunFolder.open(Path(path)) as folder:
-        (folder.path / "manifest.toml").write_text(MANIFEST)
         requests = {way: folder.path / f"{way}.http" for way in WAYS}
         requests["straight"].write_bytes(raw_request("/v1/chat/completions", json={"max_tokens": ENDLESS}))
         fields = {"caption": "Growth of three strains.", "ocr": "off", "max_tokens": str(ENDLESS)}
         files = {"image": ("growth.png", figure)}
         requests["gateway"].write_bytes(raw_request("/v1/explain", data=fields, files=files))
-        stub = ["-m", "benchmarks.stub_engine", "--port", str(addresses.engine.port)]
-        gateway = services.gateway_service(addresses, folder.path, folder)
-        parts = [
-            services.redis_service(addresses, folder),
-            Service(
-                "engine",
-                [sys.executable, *stub, "--tokens-per-s", str(tokens_per_s)],
-                healthy(addresses.engine.url),
-                log=folder.log("engine"),
-            ),
-            # One gateway's worth of streams at once, and none that waits for its turn.
-            replace(gateway, env={**gateway.env, "LLAVA_GRAPH_MAX_ANSWERS": "1024"}),
-        ]
+        # One gateway's worth of streams at once, and none that waits for its turn.
+        parts = gateway_and_stub(addresses, folder, tokens_per_s, {"LLAVA_GRAPH_MAX_ANSWERS": "1024"})
         setup = Setup(addresses, requests)
-        try:
-            async with Supervisor(parts, setup.note).running(_START_DEADLINE_S):
-                yield setup
-        except ServiceError as error:
-            last = "\n".join(tail(folder.log(error.service.name)))
-            raise click.ClickException(f"{error}\n{last}") from error
+        async with supervised(parts, folder, _START_DEADLINE_S, setup.note):
+            yield setup
 
 
 async def measure(setup: Setup, way: str, streams: int, seconds: float) -> dict[str, Any]:
@@ -94,42 +68,6 @@ async def measure(setup: Setup, way: str, streams: int, seconds: float) -> dict[
         "gateway": (setup.addresses.gateway.port, "gateway"),
     }[way]
     return {"way": way, **await streamed(port, setup.requests[way], setup.pids[server], streams, seconds)}
-
-
-async def streamed(port: int, request: Path, server_pid: int, streams: int, seconds: float) -> dict[str, Any]:
-    """What a client in a process of its own measured at a port; `request` is a file with what each stream sends."""
-    options = {"port": port, "request": request, "server-pid": server_pid, "streams": streams, "seconds": seconds}
-    client = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.stream_client"),
-        *(text for name, value in options.items() for text in (f"--{name}", str(value))),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await client.communicate()
-    if client.returncode != 0:
-        raise click.ClickException(f"The client ended with exit status {client.returncode}.")
-    measured: dict[str, Any] = json.loads(output)
-    return measured
-
-
-def raw_request(path: str, **content: Any) -> bytes:
-    """An HTTP/1.1 request as it goes over the wire."""
-    request = httpx2.Request("POST", f"http://127.0.0.1{path}", **content)
-    body = request.read()
-    head = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def healthy(url: str, path: str = "/health") -> services.Probe:
-    """A readiness probe: `url` answers there with success."""
-
-    async def ready() -> bool:
-        try:
-            async with httpx2.AsyncClient(timeout=services.PROBE_DEADLINE_S, trust_env=False) as http:
-                return (await http.get(f"{url}{path}")).is_success
-        except httpx2.HTTPError:
-            return False
-
-    return ready
 
 
 async def rounds(count: int, streams: int, seconds: float, tokens_per_s: int, figure: bytes) -> list[dict[str, Any]]:

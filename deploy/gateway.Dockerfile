@@ -55,8 +55,12 @@ COPY --from=build /opt/llava-graph /opt/llava-graph
 COPY --from=build /source/model_repo /app/model_repo
 COPY examples /app/examples
 
+# Where feedback goes, if it is turned on. An empty volume that is mounted there takes owner and mode from this folder.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/llava-graph/feedback
+
 # All addresses of the container: to be reached, its port must be published, and then the gateway wants keys.
-ENV PATH=/opt/llava-graph/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 LLAVA_GRAPH_HOST=0.0.0.0
+ENV PATH=/opt/llava-graph/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 LLAVA_GRAPH_HOST=0.0.0.0 \
+    LLAVA_GRAPH_FEEDBACK_DIR=/var/lib/llava-graph/feedback
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000

@@ -15,7 +15,6 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 
 from llava_graph.parent_death import tied_to_this_process
+from llava_graph.restart_pauses import RestartPauses
 
 PROBE_INTERVAL_S = 0.2
 
@@ -174,8 +174,8 @@ class Supervisor:
         """Runs one service and restarts it after each death. Ends when it is being stopped; raises ServiceError."""
         for name in service.needs:
             await self._ready[name].wait()
-        deaths: deque[float] = deque()
-        clock = asyncio.get_running_loop().time
+        restarts = self._restarts
+        pauses = RestartPauses(restarts.first_pause_s, restarts.longest_pause_s, restarts.window_s)
         while True:
             try:
                 pid, how = await self._live(service)
@@ -185,12 +185,9 @@ class Supervisor:
                 return
             if not self._ready[service.name].is_set():
                 raise ServiceError(service, f"{how} before it was ready")
-            deaths.append(clock())
-            while deaths[0] < clock() - self._restarts.window_s:
-                deaths.popleft()
-            if len(deaths) > self._restarts.limit:
-                raise ServiceError(service, f"{how}; it died {len(deaths)} times in {self._restarts.window_s:g} s")
-            pause_s = min(self._restarts.first_pause_s * 2 ** (len(deaths) - 1), self._restarts.longest_pause_s)
+            pause_s = pauses.after_death(asyncio.get_running_loop().time())
+            if pauses.deaths > restarts.limit:
+                raise ServiceError(service, f"{how}; it died {pauses.deaths} times in {restarts.window_s:g} s")
             self._tell(Change(service, State.DIED, pid, how, pause_s))
             await asyncio.sleep(pause_s)
 

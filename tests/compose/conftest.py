@@ -69,7 +69,7 @@ def image_names(compose: list[str]) -> dict[str, str]:
 async def running(compose: list[str], image_names: dict[str, str]) -> AsyncIterator[Running]:
     # Without Grafana's image all the rest is still worth testing.
     services = ["redis", *OURS, "prometheus", *(["grafana"] if "GRAFANA_IMAGE" in image_names else [])]
-    async with started(compose, image_names, services, built=OURS) as running:
+    async with started(compose, image_names, services, built=OURS, LLAVA_GRAPH_FEEDBACK="on") as running:
         yield running
 
 

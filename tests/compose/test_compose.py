@@ -18,6 +18,7 @@ from llava_graph.client import ExplainError
 from tests.compose.asking import explained
 from tests.compose.conftest import OURS, Running
 from tests.compose.stack import DEAD, HEALTHY, Stack, docker, now
+from tests.fakes.kept import feedback_on
 from tests.harness.gateway import png
 
 pytestmark = pytest.mark.timeout(3600)
@@ -181,6 +182,20 @@ async def test_images_do_not_tell_how_they_were_built(stack: Stack) -> None:
         told = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image) + docker("image", "inspect", image)
         assert "PIP_" not in told, service
         assert "BEGIN CERTIFICATE" not in told, service
+
+
+async def test_feedback_is_there_when_the_gateway_s_container_is_another(
+    stack: Stack, gateway: httpx2.AsyncClient
+) -> None:
+    answer = (await explained(gateway, "Leaf width"))["done"]
+    sent = await gateway.post("/v1/feedback", json=feedback_on(answer))
+    assert sent.status_code == 201, sent.text
+    container, replaced = stack.containers("gateway"), now()
+    stack.compose("up", "--detach", "--no-build", "--no-deps", "--force-recreate", "gateway")
+    await stack.until("gateway", HEALTHY, since=replaced)
+    assert stack.containers("gateway") != container
+    kept = stack.run_inside("gateway", "cat", "/var/lib/llava-graph/feedback/feedback.jsonl").stdout
+    assert sent.json()["id"] in kept
 
 
 async def test_everything_stops_in_order_within_its_time(running: Running) -> None:

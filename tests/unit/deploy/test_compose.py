@@ -158,6 +158,21 @@ def test_settings_that_are_given_exist(
     settings()
 
 
+def test_feedback_is_off_and_would_go_to_a_volume_that_belongs_to_the_gateway_s_user() -> None:
+    """Docker gives a new volume the owner and the mode of the image's folder at that place."""
+    given = SERVICES["gateway"]["environment"]
+    assert (given["LLAVA_GRAPH_FEEDBACK"], given["LLAVA_GRAPH_FEEDBACK_IMAGES"]) == ("off", "off")
+    image = final_stage(DOCKERFILES["gateway.Dockerfile"])
+    [folder] = re.findall(r"\bLLAVA_GRAPH_FEEDBACK_DIR=(\S+)", image)
+    [made] = re.findall(r"^RUN install -d (.*)$", image, re.MULTILINE)
+    [user] = re.findall(r"^USER (\d+):(\d+)$", image, re.MULTILINE)
+    assert made.split() == ["-o", user[0], "-g", user[1], "-m", "0700", folder]
+    assert f"feedback:{folder}" in SERVICES["gateway"]["volumes"]
+    assert "feedback" in COMPOSE["volumes"]
+    assert not re.search(r"^VOLUME", image, re.MULTILINE), "which would be another one for each container"
+    assert "LLAVA_GRAPH_FEEDBACK_DIR" not in given, "the image says it"
+
+
 def test_parts_look_for_each_other_where_they_are() -> None:
     worker, gateway = SERVICES["ocr-worker"]["environment"], SERVICES["gateway"]["environment"]
     assert worker["LLAVA_GRAPH_REDIS_URL"] == gateway["LLAVA_GRAPH_REDIS_URL"] == "redis://redis:6379/0"
@@ -288,7 +303,7 @@ def test_two_engines_differ_in_nothing_but_their_names() -> None:
 
 @pytest.mark.parametrize("path", sorted((DEPLOY / "compose" / "engines").iterdir()), ids=lambda path: path.name)
 def test_engines_file_lists_services_and_models_of_the_image(path: Path) -> None:
-    [mount] = SERVICES["gateway"]["volumes"]
+    [mount] = [mount for mount in SERVICES["gateway"]["volumes"] if mount.endswith(":ro")]
     folder = PurePosixPath(mount.split(":")[1])
     assert folder == PurePosixPath("/app/engines")
     for entry in parse_engines_file(path, path.read_text(encoding="utf-8"), {}, None):

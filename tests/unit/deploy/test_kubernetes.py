@@ -10,7 +10,8 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import kubernetes_validate
@@ -42,7 +43,7 @@ from tests.unit.deploy.kustomize import (
 from tests.unit.deploy.promql import REPOSITORY, VLLM_METRICS, complaints, exported
 
 OVERLAYS = ("cpu", "gpu", "multi-node")
-COMPONENTS = ("monitoring", "autoscaling", "ocr-gpu")
+COMPONENTS = ("monitoring", "autoscaling", "ocr-gpu", "feedback")
 WAYS = ("files", "rendered") if can_render() else ("files",)
 needs_kubectl = pytest.mark.skipif(
     not can_render(),
@@ -121,13 +122,22 @@ def engine_words(resources: Sequence[Resource]) -> list[str]:
     return shlex.split(script.partition("exec ")[2].replace("\\\n", " "))
 
 
+@cache
+def validate(resource: str, version: str) -> None:
+    """Raises ValidationError for a resource, given as JSON, that this version of Kubernetes does not take.
+
+    A schema is read anew for each, and most resources stand in every installation: each is looked at once.
+    """
+    kubernetes_validate.validate(json.loads(resource), version, strict=True)
+
+
 def test_resources_are_what_kubernetes_knows(installation: list[Resource]) -> None:
     for resource in installation:
         if resource["kind"] in OF_OPERATORS:
             assert resource["apiVersion"] == OF_OPERATORS[resource["kind"]]
         else:
             for version in (OLDEST, NEWEST):
-                kubernetes_validate.validate(resource, version, strict=True)
+                validate(json.dumps(resource), version)
     for workload in workloads(installation):  # a LeaderWorkerSet's templates are pods, too
         pod = {
             "apiVersion": "v1",
@@ -135,7 +145,7 @@ def test_resources_are_what_kubernetes_knows(installation: list[Resource]) -> No
             "metadata": {"name": "any", "labels": workload.labels},
             "spec": workload.spec,
         }
-        kubernetes_validate.validate(pod, NEWEST, strict=True)
+        validate(json.dumps(pod), NEWEST)
 
 
 def test_a_mistyped_field_is_found() -> None:
@@ -280,6 +290,40 @@ def test_prometheus_finds_the_same_ports_in_containers_and_pods(installation: li
             if matches(monitor["spec"]["selector"], workload.labels) and has_port:
                 found[workload.labels[monitor["spec"]["jobLabel"]]] = workload.port(endpoint["port"])
     assert found == scraped
+
+
+def feedback_folder_of_image() -> PurePosixPath:
+    dockerfile = (REPOSITORY / "deploy" / "gateway.Dockerfile").read_text(encoding="utf-8")
+    return PurePosixPath(re.findall(r"\bLLAVA_GRAPH_FEEDBACK_DIR=(\S+)", dockerfile)[0])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_feedback_is_off_without_its_component(overlay: str) -> None:
+    gateway = settings(as_files_have_them(overlay, [c for c in COMPONENTS if c != "feedback"]), "gateway")
+    assert isinstance(gateway, GatewaySettings)
+    assert gateway.feedback == "off"
+
+
+@needs_kubectl
+def test_each_gateway_keeps_feedback_in_a_folder_of_its_own_on_a_volume_that_all_may_write(tmp_path: Path) -> None:
+    resources = rendered("gpu", ["feedback"], tmp_path)
+    [gateway] = of_component(resources, "gateway")
+    given = settings(resources, "gateway")
+    assert isinstance(given, GatewaySettings)
+    assert given.feedback == "on"
+    [mount] = [mount for mount in gateway.container["volumeMounts"] if mount["name"] == "feedback"]
+    assert PurePosixPath(mount["mountPath"]) == feedback_folder_of_image()
+    assert not mount.get("readOnly")
+    assert given.feedback_dir.as_posix() == f"{mount['mountPath']}/$(POD_NAME)"
+    names = [entry["name"] for entry in gateway.container["env"]]
+    assert names.index("POD_NAME") < names.index("LLAVA_GRAPH_FEEDBACK_DIR"), "Kubernetes expands what stands before"
+    [pod_name] = [entry for entry in gateway.container["env"] if entry["name"] == "POD_NAME"]
+    assert pod_name["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    [volume] = [volume for volume in gateway.spec["volumes"] if volume["name"] == "feedback"]
+    [claim] = of_kind(resources, "PersistentVolumeClaim")
+    assert volume["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert gateway.spec["securityContext"]["fsGroup"] == gateway.spec["securityContext"]["runAsGroup"]
 
 
 def test_gateway_and_engine_serve_the_same_model(installation: list[Resource]) -> None:

