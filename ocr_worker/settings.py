@@ -78,9 +78,9 @@ class WorkerSettings(BaseSettings):
     ocr_job_timeout_s: float = Field(
         default=30.0,
         gt=0,
-        description="A step of reading (64 words) that takes longer, in a batch on average, on every thread (OCR_THREADS) "
-        "or without computing, has hung the engine: the process ends, others take over. A figure that takes longer in "
-        "several steps is given up, and the process goes on",
+        description="A step of reading (64 words) that takes longer, in a batch on average, on every thread "
+        "(OCR_THREADS) or without computing, has hung the engine: the process ends, others take over. A figure that "
+        "takes longer in several steps is given up, and the process goes on",
     )
     ocr_lease_s: float = Field(
         default=10.0, gt=0, description="A worker that sent no heartbeat for this long is dead; its jobs go to others"
