@@ -575,3 +575,139 @@ def test_a_large_figure_is_read_with_positions_in_its_own_pixels() -> None:
     (series,) = only(read(figure)).series
     end = series.points[-1]
     assert (end.px, end.py) == pytest.approx((2300, figure.py(90)), abs=6)
+
+
+# What was claimed wrongly before
+
+
+def test_a_number_upon_a_bar_is_no_power_of_ten() -> None:
+    figure = Figure(x=(-0.5, 3.5), y=(0, 150)).frame("lb").y_axis([0, 50, 100, 150])
+    figure.x_axis(range(4), ["Ash", "Elm", "Fir", "Oak"])
+    for index, value in enumerate((107, 63, 104, 120)):
+        figure.bar(index, 0, value)
+        figure.text(str(value), figure.px(index), figure.py(value) - 11)
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == {"Ash": 107, "Elm": 63, "Fir": 104, "Oak": 120}
+
+
+def test_gaps_between_lying_bars_are_no_broken_axis() -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame("b").x_axis([0, 20, 40, 60, 80, 100])
+    figure.y_axis([0, 1, 2], ["Cat", "Dog", "Fox"])
+    for index, value in enumerate((20, 90, 55)):
+        figure.lying_bar(index, value, width=0.8)
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Cat": 20, "Dog": 90, "Fox": 55}, abs=1)
+
+
+def lying_without_names() -> Figure:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame().x_axis([0, 20, 40, 60, 80, 100])
+    for index, value in enumerate((20, 90, 55)):
+        figure.lying_bar(index, value)
+        at = round(figure.py(index))
+        figure.image[at - 6 : at + 6, 46:70:2] = 40
+    return figure
+
+
+def test_names_that_ocr_missed_are_read_left_of_lying_bars() -> None:
+    figure = lying_without_names()
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        assert all(crop.shape[0] < 25 and crop.shape[1] < 40 for crop in crops)
+        return [(text, 0.99) for text, _ in zip(("Fox", "Dog", "Cat"), crops, strict=True)]
+
+    panel = only(read_chart(figure.image, figure.lines, Deadline(60), reread))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Cat": 20, "Dog": 90, "Fox": 55}, abs=1)
+    assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
+    unsure = read_chart(figure.image, figure.lines, Deadline(60), lambda crops: [("Fox", 0.2) for _ in crops])
+    assert nothing_claimed(unsure) == {"axis_not_calibrated"}
+
+
+def test_stacked_bars_that_begin_before_the_area_are_not_claimed() -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5), area=(180, 30, 600, 420)).x_axis([20, 40, 60, 80, 100])
+    figure.legend(["One", "Two"], [BLUE, ORANGE], x=470, y=450, kind="patch")
+    figure.y_axis([0, 1, 2], ["Cat", "Dog", "Fox"])
+    for line in (20, 40, 60, 80, 100):
+        cv2.line(figure.image, (round(figure.px(line)), 30), (round(figure.px(line)), 420), (90, 90, 90), 1)
+    for index, (first, second) in enumerate(((50, 80), (60, 95), (45, 70))):
+        figure.lying_bar(index, second, colour=ORANGE)
+        figure.lying_bar(index, first, colour=BLUE)
+    figure.lines = [line for line in figure.lines if line.text not in ("0",)]
+    for panel in read(figure).panels:
+        for series in panel.series:
+            for point in series.points:
+                assert point.y >= 25  # no rest of a bar is claimed for the whole
+
+
+def test_candlesticks_are_no_curve() -> None:
+    figure = Figure().axes()
+    heights = np.random.default_rng(3).uniform(4, 22, 24)
+    for index, size in enumerate(heights.tolist()):
+        x, middle = 0.4 + 0.39 * index, 40 + 12 * np.sin(index / 4)
+        low, high = round(figure.py(middle - size / 2)), round(figure.py(middle + size / 2))
+        at = round(figure.px(x))
+        cv2.line(figure.image, (at, low + 15), (at, high - 15), BLUE, 1)
+        cv2.rectangle(figure.image, (at - 6, high), (at + 6, low), BLUE, -1)
+    assert nothing_claimed(read(figure)) & {"kind_not_read", "kind_unknown"}
+
+
+def test_one_name_for_several_colours_of_bars_names_none() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    figure.x_axis(range(3), ["Ash", "Elm", "Fir"])
+    for index in range(3):
+        figure.bar(index - 0.25, 0, 40 + 10 * index, 0.25, BLUE).bar(index, 0, 70 - 10 * index, 0.25, ORANGE)
+    figure.legend(["Alone"], [BLUE], x=470, y=450, kind="patch")
+    assert nothing_claimed(read(figure)) == {"unnamed_series"}
+
+
+def test_a_legend_below_two_panels_is_of_both() -> None:
+    left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
+    right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
+    for panel in (left, right):
+        panel.curve(lambda x: 10 + 7 * x, BLUE).curve(lambda x: 70 - 4 * x, ORANGE)
+    left.legend(["Up"], [BLUE], x=430, y=480).legend(["Down"], [ORANGE], x=520, y=480)
+    left.image = np.minimum(left.image, right.image)
+    left.lines = left.lines + right.lines
+    first, second = read(left).panels
+    assert set(claimed(first)) == set(claimed(second)) == {"Up", "Down"}
+
+
+def test_a_last_point_that_was_not_joined_costs_the_end_and_the_extremes() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 0 * x, BLUE, end=8.8)
+    cv2.circle(figure.image, (round(figure.px(8.85)), round(figure.py(70))), 5, BLUE, -1)
+    (series,) = only(read(figure)).series
+    assert {f.kind for f in series.facts} & {"last", "maximum", "trend"} == set()
+
+
+def test_an_error_bar_at_an_end_does_not_cost_it() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 2 * x, BLUE, start=1, end=9, marker=4)
+    for x in (1.0, 3.0, 5.0, 7.0, 9.0):
+        at = round(figure.px(x))
+        cv2.line(
+            figure.image, (at, round(figure.py(20 + 2 * x))), (at, round(figure.py(40 + 2 * x))), BLUE, 1, cv2.LINE_AA
+        )
+    (series,) = only(read(figure)).series
+    assert fact(series, "last").y == pytest.approx(48, abs=3)
+
+
+def test_curves_that_a_legend_cuts_together_have_no_known_ends() -> None:
+    figure = Figure().axes().curve(lambda x: 70 + 0.5 * x, BLUE).curve(lambda x: 80 + 0.3 * x, ORANGE)
+    figure.curve(lambda x: 10 + x, GREEN)
+    figure.image[40:190, 462:600] = 255
+    figure.legend(["Up", "Top", "Low"], [BLUE, ORANGE, GREEN], x=470, y=70)
+    figure.frame()
+    series = claimed(only(read(figure)))
+    assert fact(series["Low"], "last").y == pytest.approx(20, abs=2)
+    for name in ("Up", "Top"):
+        assert "last" not in {f.kind for f in series[name].facts}
+
+
+def test_ticks_that_point_inwards_are_no_part_of_a_black_curve() -> None:
+    figure = Figure().axes().curve(lambda x: 40 + 3 * x, BLACK).curve(lambda x: 80 - 4 * x, ORANGE)
+    for k in range(1, 50):
+        at = round(figure.px(k / 5))
+        for y0, y1 in ((30, 38), (412, 420)):
+            cv2.line(figure.image, (at, y0), (at, y1), BLACK, 1)
+    figure.legend(["Black", "Orange"], [BLACK, ORANGE], x=100, y=60)
+    series = claimed(only(read(figure)))
+    assert fact(series["Black"], "last").y == pytest.approx(70, abs=2)
+    assert fact(series["Black"], "maximum").y == pytest.approx(70, abs=2)
