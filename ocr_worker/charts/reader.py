@@ -187,7 +187,7 @@ def _panel(
     deadline.check()
     x = _scale(figure, area, layout.bottom, tokens, reread)
     y = _scale(figure, area, layout.left, tokens, reread)
-    if _spine_interrupted(figure, area):
+    if spine_interrupted(figure, area):
         raise AbstainError("broken_axis")
     if _has_second_axis(figure, layout, layouts, tokens, y):
         raise AbstainError("twin_axes")
@@ -254,7 +254,7 @@ def _texts_inside(figure: Picture, area: Area, tokens: Sequence[Token]) -> list[
     return boxes
 
 
-def _spine_interrupted(figure: Picture, area: Area) -> bool:
+def spine_interrupted(figure: Picture, area: Area) -> bool:
     """Whether the left spine has a gap, as the zigzag or the pair of strokes of a broken axis leaves it."""
     x, y0, y1 = round(area.x0), round(area.y0) + 4, round(area.y1) - 4
     if y1 - y0 < 30 or x < 1:
@@ -368,7 +368,7 @@ def _bars(
         if base.upright
         else partial(_read_names_at_left, figure, layout, reread),
     )
-    if kind == "stacked_bar" and _continues(figure, view, layers, kept, base):
+    if kind == "stacked_bar" and continues(figure, view, layers, kept, base):
         raise AbstainError("kind_unknown")  # the first part of each bar is cut off
     x_title, y_title = (layout.x_title, layout.y_title) if base.upright else (layout.y_title, layout.x_title)
     panel = Panel(
@@ -387,7 +387,7 @@ def _standing(own: npt.NDArray[np.int32], everything: npt.NDArray[np.int32], bas
     return np.array([tuple(row) in rows for row in own.tolist()], np.bool_)
 
 
-def _continues(
+def continues(
     figure: Picture, view: View, layers: Sequence[Layer], boxes: Sequence[npt.NDArray[np.int32]], base: kinds.Base
 ) -> bool:
     """Whether most bars that begin at the edge of the area go on beyond it: what was taken for the axis is a grid

@@ -23,8 +23,10 @@ def below_each_other(upper: Figure, lower: Figure) -> Figure:
 
 
 def test_panels_above_each_other_are_two_though_their_frames_end_alike() -> None:
-    upper = Figure(height=800, area=(80, 30, 600, 330)).axes()
-    lower = Figure(height=800, area=(80, 430, 600, 730), y=(5, 6)).axes()
+    upper = Figure(height=800, area=(80, 30, 600, 330), y=(-20, 40)).frame().y_axis([-20, 0, 20, 40])
+    lower = Figure(height=800, area=(80, 430, 600, 730), y=(5, 6)).frame().y_axis([5, 5.5, 6])
+    for figure in (upper, lower):
+        figure.x_axis([0, 3, 6, 9.9])
     found = [tuple(round(edge) for edge in area.box) for area in areas_of(below_each_other(upper, lower))]
     assert found == [(80, 30, 600, 330), (80, 430, 600, 730)]
 
@@ -38,15 +40,11 @@ def test_grids_of_panels_above_each_other_are_not_one() -> None:
 
 
 def test_a_plateau_of_a_curve_is_no_axis() -> None:
-    figure = Figure()
-    for value in (0, 20, 40, 60, 80, 100):
-        figure.text(f"{value}", 68, figure.py(value), anchor=1.0)
-    for value in (0, 2, 4, 6, 8, 10):
-        figure.text(f"{value}", figure.px(value), 438)
+    figure = Figure().frame("b")
     cv2.line(figure.image, (80, 350), (240, 350), BLUE, 3)
-    cv2.line(figure.image, (240, 350), (600, 60), BLUE, 3)
-    (area,) = areas_of(figure)
-    assert area.y1 > 400
+    plateau, spine = sorted(picture.prepare(figure.image, []).horizontals, key=lambda stroke: stroke.at)
+    assert plateau.tinted
+    assert not spine.tinted
 
 
 def test_labels_of_four_panels_without_a_line_around_them_span_none() -> None:

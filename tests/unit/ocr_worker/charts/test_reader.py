@@ -11,7 +11,8 @@ import pytest
 
 from llava_graph.chart import ABSTENTION_REASONS, Chart, Fact, Panel, Series, from_json, to_json
 from llava_graph.ocr import Line
-from ocr_worker.charts import REVISION, Deadline, read_chart
+from ocr_worker.charts import REVISION, Deadline, colours, kinds, picture, read_chart, reader
+from ocr_worker.charts.areas import Area
 from tests.unit.ocr_worker.charts.drawing import BLACK, BLUE, GREEN, ORANGE, RED, Figure
 
 
@@ -591,12 +592,14 @@ def test_a_number_upon_a_bar_is_no_power_of_ten() -> None:
 
 
 def test_gaps_between_lying_bars_are_no_broken_axis() -> None:
-    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame("b").x_axis([0, 20, 40, 60, 80, 100])
-    figure.y_axis([0, 1, 2], ["Cat", "Dog", "Fox"])
-    for index, value in enumerate((20, 90, 55)):
-        figure.lying_bar(index, value, width=0.8)
-    panel = only(read(figure))
-    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Cat": 20, "Dog": 90, "Fox": 55}, abs=1)
+    area = Area(80.0, 30.0, 600.0, 420.0)
+    figure = Figure()
+    for y0 in range(30, 420, 65):
+        cv2.rectangle(figure.image, (80, y0), (300, y0 + 54 if y0 < 355 else 420), BLUE, -1)
+    assert not reader.spine_interrupted(picture.prepare(figure.image, []), area)
+    broken_spine = Figure().frame("l")
+    broken_spine.image[220:230, 75:85] = 255
+    assert reader.spine_interrupted(picture.prepare(broken_spine.image, []), area)
 
 
 def lying_without_names() -> Figure:
@@ -622,32 +625,33 @@ def test_names_that_ocr_missed_are_read_left_of_lying_bars() -> None:
     assert nothing_claimed(unsure) == {"axis_not_calibrated"}
 
 
-def test_stacked_bars_that_begin_before_the_area_are_not_claimed() -> None:
-    figure = Figure(x=(0, 100), y=(-0.5, 2.5), area=(180, 30, 600, 420)).x_axis([20, 40, 60, 80, 100])
-    figure.legend(["One", "Two"], [BLUE, ORANGE], x=470, y=450, kind="patch")
-    figure.y_axis([0, 1, 2], ["Cat", "Dog", "Fox"])
-    for line in (20, 40, 60, 80, 100):
-        cv2.line(figure.image, (round(figure.px(line)), 30), (round(figure.px(line)), 420), (90, 90, 90), 1)
-    for index, (first, second) in enumerate(((50, 80), (60, 95), (45, 70))):
-        figure.lying_bar(index, second, colour=ORANGE)
-        figure.lying_bar(index, first, colour=BLUE)
-    figure.lines = [line for line in figure.lines if line.text not in ("0",)]
-    for panel in read(figure).panels:
-        for series in panel.series:
-            for point in series.points:
-                assert point.y >= 25  # no rest of a bar is claimed for the whole
+@pytest.mark.parametrize("begin", [80, 40])
+def test_lying_bars_that_begin_before_the_area_are_seen_to_be_cut(begin: int) -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame("lb")
+    for index, value in enumerate((40, 90, 55)):
+        figure.lying_bar(index, value)
+        y0, y1 = round(figure.py(index + 0.3)), round(figure.py(index - 0.3))
+        figure.image[y0 : y1 + 1, begin : 80 if begin < 80 else 82] = BLUE
+    made = picture.prepare(figure.image, [])
+    view = colours.view(made, Area(80.0, 30.0, 600.0, 420.0, left=True, bottom=True), [])
+    layers = colours.nearest(view, [np.array(BLUE, np.float32)])
+    boxes = kinds.rectangles(layers[0].mask)
+    base = kinds.common_base(boxes)
+    assert base is not None
+    assert reader.continues(made, view, layers, [boxes], base) == (begin < 80)
 
 
 def test_candlesticks_are_no_curve() -> None:
-    figure = Figure().axes()
-    heights = np.random.default_rng(3).uniform(4, 22, 24)
-    for index, size in enumerate(heights.tolist()):
-        x, middle = 0.4 + 0.39 * index, 40 + 12 * np.sin(index / 4)
-        low, high = round(figure.py(middle - size / 2)), round(figure.py(middle + size / 2))
-        at = round(figure.px(x))
-        cv2.line(figure.image, (at, low + 15), (at, high - 15), BLUE, 1)
-        cv2.rectangle(figure.image, (at - 6, high), (at + 6, low), BLUE, -1)
-    assert nothing_claimed(read(figure)) & {"kind_not_read", "kind_unknown"}
+    mask = np.zeros((300, 500), np.uint8)
+    sizes = np.random.default_rng(3).uniform(9, 60, 24).round().astype(int).tolist()
+    for index, size in enumerate(sizes):
+        x, middle = 10 + 19 * index, round(150 + 40 * np.sin(index / 4))
+        cv2.line(mask, (x + 5, middle - size // 2 - 14), (x + 5, middle + size // 2 + 14), 1, 1)
+        filled = 1 if index % 3 == 0 else 0
+        cv2.rectangle(mask, (x, middle - size // 2), (x + 10, middle + size // 2), filled, -1)
+        cv2.rectangle(mask, (x, middle - size // 2), (x + 10, middle + size // 2), 1, 1)
+    drawn = mask > 0
+    assert kinds.shapes(colours.Layer(np.array(BLUE, np.float32), drawn, drawn.astype(np.float32))).form == "fill"
 
 
 def test_one_name_for_several_colours_of_bars_names_none() -> None:
@@ -655,7 +659,7 @@ def test_one_name_for_several_colours_of_bars_names_none() -> None:
     figure.x_axis(range(3), ["Ash", "Elm", "Fir"])
     for index in range(3):
         figure.bar(index - 0.25, 0, 40 + 10 * index, 0.25, BLUE).bar(index, 0, 70 - 10 * index, 0.25, ORANGE)
-    figure.legend(["Alone"], [BLUE], x=470, y=450, kind="patch")
+    figure.legend(["Alone"], [BLUE], x=470, y=60, kind="patch")
     assert nothing_claimed(read(figure)) == {"unnamed_series"}
 
 
