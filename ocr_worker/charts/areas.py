@@ -80,7 +80,8 @@ def find_areas(picture: Picture, tokens: Sequence[Token], deadline: Deadline | N
             score = labels + backed + 2 * size - 8.0 * _spans_panels(rect, tokens, picture)
             # A grid line above the axis, or right of it.
             score -= 2.5 * (_gap_below(rect, tokens) > 2.2 or _line_before_labels(rect, tokens, picture))
-            score -= 2.5 * (_line_after_labels(rect, tokens, picture) or _cuts_labels(rect, tokens))
+            cut = _cuts_labels(rect, tokens) or _cuts_row(rect, tokens)
+            score -= 2.5 * (_line_after_labels(rect, tokens, picture) or cut)
             scored.append((score, rect, sides))
             support[rect] = backed
     firm = [rect for rect, backed in support.items() if backed >= FIRM]
@@ -147,6 +148,22 @@ def _cuts_labels(rect: Rect, tokens: Sequence[Token]) -> bool:
         abs(t.box[2] - edge) <= 0.6 * t.height and abs(inside[0].y - t.y - step) <= 0.15 * step
         for t in left
         if t.y < y0 - 0.6 * t.height
+    )
+
+
+def _cuts_row(rect: Rect, tokens: Sequence[Token]) -> bool:
+    """Whether the row of numbers below a rectangle goes on left of it at the same step."""
+    x0, y0, x1, y1 = rect
+    below = [t for t in tokens if t.numerals and -4 <= t.box[1] - y1 <= 0.12 * (y1 - y0) + 20]
+    inside = sorted((t for t in below if x0 - 0.6 * t.width <= t.x <= x1 + 0.6 * t.width), key=lambda t: t.x)
+    if len(inside) < 2:
+        return False
+    step = float(np.median(np.diff([t.x for t in inside])))
+    level = float(np.median([t.y for t in inside]))
+    return any(
+        abs(t.y - level) <= 0.5 * t.height and abs(inside[0].x - t.x - step) <= 0.15 * step
+        for t in below
+        if t.x < x0 - 0.6 * t.width
     )
 
 
@@ -403,6 +420,12 @@ def _beside_line(y0: float, y1: float, xs: list[float], tokens: Sequence[Token])
     if sum(bool(t.numerals) for t in row) >= 3 or (len(row) >= 2 and len(column) >= 3) or few:
         right = max(max(t.box[2] for t in row), *xs)
         yield left, y0, right, y1
+        # Bars hide the grid from the axis on, where the row of numbers begins.
+        numbers = [t for t in row if t.numerals]
+        level = float(np.median([t.y for t in numbers])) if numbers else 0.0
+        before = [t for t in tokens if t.numerals and t.x < left and abs(t.y - level) <= 0.5 * t.height]
+        if numbers and before:
+            yield min(t.x for t in before), y0, right, y1
 
 
 def _from_labels(numbers: Sequence[Token], tokens: Sequence[Token]) -> Iterable[Rect]:

@@ -303,7 +303,9 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
 
 def _are_slanted(numbers: Sequence[Token]) -> bool:
     """Whether labels neither lie nor stand: the boxes of their longer texts are nearly square."""
-    square = [0.6 <= token.height / max(token.width, 1.0) <= 1.7 for token in numbers if len(token.text) >= 3]
+    square = [
+        0.6 <= token.height / max(token.width, 1.0) <= 1.7 for token in numbers if len(token.text) >= 3 and token.whole
+    ]
     return len(square) >= 2 and sum(square) > 0.6 * len(square)
 
 

@@ -60,3 +60,14 @@ def test_labels_of_four_panels_without_a_line_around_them_span_none() -> None:
                 part.text(f"{value}", part.px(value), y0 + 320)
             figure = below_each_other(figure, part)
     assert len(areas_of(figure)) == 4
+
+
+def test_an_area_begins_where_its_row_of_numbers_does_and_not_at_the_first_grid_line_that_is_seen() -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).grid([40, 60, 80, 100], [])
+    for index in range(3):
+        figure.lying_bar(index, 30, width=0.98)
+        figure.text(("Cat", "Dog", "Fox")[index], 68, figure.py(index), anchor=1.0)
+    for value in (0, 20, 40, 60, 80, 100):
+        figure.text(f"{value}", figure.px(value), 438)
+    (area,) = areas_of(figure)
+    assert abs(area.x0 - 80) <= 4
