@@ -715,3 +715,9 @@ def test_ticks_that_point_inwards_are_no_part_of_a_black_curve() -> None:
     series = claimed(only(read(figure)))
     assert fact(series["Black"], "last").y == pytest.approx(70, abs=2)
     assert fact(series["Black"], "maximum").y == pytest.approx(70, abs=2)
+
+
+def test_gaps_of_dashes_above_another_curve_are_no_missing_ink() -> None:
+    figure = Figure().axes().curve(lambda x: 60 + 3 * x, BLUE, dash=20).curve(lambda x: 20 + x, ORANGE)
+    figure.legend(["Dashed", "Solid"], [BLUE, ORANGE], x=100, y=60)
+    assert fact(claimed(only(read(figure)))["Dashed"], "trend").text == "rises"
