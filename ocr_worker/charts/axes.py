@@ -48,6 +48,10 @@ DOT = 0.3
 LOST = 0.5
 """Share of an axis' numbers without a point in which dots are seen, from which OCR lost the points of all."""
 
+SQUARE = 0.7, 0.8
+"""Height over width from which the box of a text of four and more characters, and of three, is that of a slanted one:
+that of a lying one of three has up to 0.7."""
+
 TICKS_A_LABEL = 1.6
 """Ticks for each label from which there are small ones between, that a slanted label may stand at."""
 
@@ -304,7 +308,9 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
 def _are_slanted(numbers: Sequence[Token]) -> bool:
     """Whether labels neither lie nor stand: the boxes of their longer texts are nearly square."""
     square = [
-        0.6 <= token.height / max(token.width, 1.0) <= 1.7 for token in numbers if len(token.text) >= 3 and token.whole
+        SQUARE[len(token.text) == 3] <= token.height / max(token.width, 1.0) <= 1 / SQUARE[len(token.text) == 3]
+        for token in numbers
+        if len(token.text) >= 3 and token.whole
     ]
     return len(square) >= 2 and sum(square) > 0.6 * len(square)
 

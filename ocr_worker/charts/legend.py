@@ -71,6 +71,10 @@ LETTERS = 3
 NEARER = 0.35
 """Text heights by which a handle must be nearer to one of two texts to be its: OCR boxes are padded by up to 0.3."""
 
+ADJOINING = 0.2
+"""Text heights between ink and the edge of a box within which it belongs to the box's text, and how much of it is a
+letter: boxes are padded."""
+
 SAME_HANDLE = 0.3
 """Share of the narrower of two handles that both have, from which they are one."""
 
@@ -217,8 +221,7 @@ def find_entries(
     left = _grouped([entry for token, entry in at_left if not _is_of_other(token, entry, at_right, -1)])
     right = _grouped([entry for token, entry in at_right if not _is_of_other(token, entry, at_left, 1)])
     entries = left if len(left) >= len(right) else right
-    if entries is left:
-        entries = _completed(picture, entries, at_left, reread)
+    entries = _completed(picture, entries, at_left if entries is left else at_right, reread)
     if len(entries) <= 1:  # names that are numbers, such as the orders of polynomials
         numbers = [t for t in able if t.numerals and not is_marker(picture, t)]
         numeric = _grouped([entry for token in numbers if (entry := _entry(picture, token, -1)) is not None])
@@ -265,43 +268,45 @@ def _gap(token: Token, entry: Entry, side: int) -> float:
 def _completed(
     picture: Picture, entries: list[Entry], found: Sequence[tuple[Token, Entry]], reread: ReadCrops | None
 ) -> list[Entry]:
-    """The entries, names whose first letters OCR left out read again; without `reread` such an entry is left out: a
-    wrong name makes all that is said of its curve wrong."""
+    """The entries, names that OCR cut off at an end read again; without `reread` such an entry is left out: a wrong
+    name makes all that is said of its curve wrong."""
     tokens = {entry.key: token for token, entry in found}
     kept: list[Entry] = []
     for entry in entries:
-        start = _cut_off(picture, tokens[entry.key], entry)
-        if start is None:
+        span = _cut_off(picture, tokens[entry.key], entry)
+        if span is None:
             kept.append(entry)
             continue
-        _, y0, x1, y1 = (round(edge) for edge in tokens[entry.key].box)
-        crop = np.ascontiguousarray(picture.rgb[max(y0, 0) : y1, max(start - 2, 0) : x1])
+        _, y0, _, y1 = (round(edge) for edge in tokens[entry.key].box)
+        crop = np.ascontiguousarray(picture.rgb[max(y0, 0) : y1, max(span[0] - 2, 0) : span[1] + 2])
         able = reread is not None and len(entries) > 1 and crop.size > 0
         text, confidence = reread([crop])[0] if reread is not None and able else ("", 0.0)
         name = text.strip(SYMBOLS)
-        if confidence >= SURE and len(name) > len(entry.name):
-            kept.append(replace(entry, name=name))
+        if confidence >= SURE and name:
+            kept.append(replace(entry, name=name if len(name) > len(entry.name) else entry.name))
     return kept
 
 
-def _cut_off(picture: Picture, token: Token, entry: Entry) -> int | None:
-    """The column where a name begins whose box begins later; None where the box holds all of it."""
-    x0, y0, _, y1 = (round(edge) for edge in token.box)
-    first = round(entry.handle[2]) + 2
-    if x0 - first < 0.3 * token.height:
-        return None
+def _cut_off(picture: Picture, token: Token, entry: Entry) -> tuple[int, int] | None:
+    """The columns from which to which a name goes whose box holds a part of it; None where the box holds all."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
     pad = round(0.15 * token.height)
     rows = slice(max(y0 + pad, 0), max(y1 - pad, 0))
+    low = round(entry.handle[2]) + 2 if entry.handle[2] <= x0 + 1 else x0 if entry.handle[0] < x0 else 0
+    high = round(entry.handle[0]) - 2 if entry.handle[0] >= x1 - 1 else picture.width
     own = _text_colour(picture, token)
-    part = picture.rgb[rows, first:x0].astype(np.float32)
-    inked = (picture.distance[rows, first:x0] > 60) & (np.linalg.norm(part - own, axis=2) <= 2 * COLOURED)
-    columns = np.flatnonzero(inked.any(axis=0))
-    # Letters follow each other closely; what stands further off is no part of the name.
-    if not len(columns) or x0 - (first + int(columns[-1])) > 0.3 * token.height:
-        return None
-    breaks = np.flatnonzero(np.diff(columns) > 0.5 * token.height)
-    start = int(columns[breaks[-1] + 1]) if len(breaks) else int(columns[0])
-    return first + start if int(columns[-1]) - start >= 0.15 * token.height else None
+    part = picture.rgb[rows].astype(np.float32)
+    inked = (picture.distance[rows] > 60) & (np.linalg.norm(part - own, axis=2) <= 2 * COLOURED)
+    full = inked.mean(axis=0) > 0.9  # a frame
+    columns = inked.any(axis=0) & ~full
+    reach = max(round(ADJOINING * token.height), 2)
+    start, end = max(x0, 0), min(x1, picture.width)
+    while (near := np.flatnonzero(columns[max(start - reach, low) : start])).size and start > low:
+        start = max(start - reach, low) + int(near[0])
+    while (near := np.flatnonzero(columns[end : min(end + reach, high)])).size and end < high:
+        end += int(near[-1]) + 1
+    least = max(ADJOINING * token.height, 3)
+    return (start, end) if x0 - start >= least or end - x1 >= least else None
 
 
 def _could_name(token: Token) -> bool:

@@ -56,10 +56,16 @@ ROUGH_END = 0.05
 """Share of the height that the run at an end may span: where in a steep or jagged piece the curve ends is a guess,
 and values are right within 5 % of the axis."""
 
+FAINT = 0.3
+"""Strength of a colour from which a last step is seen: a line of a pixel between two columns has 0.4 in each."""
+
 LOOSE = 3
 EVEN = 0.5
 """Pixels of a curve's colour away from its end from which they are a part of it, and how many as a share of them must
 stand on the other side of it for both to be an error bar's."""
+
+STEPS = 4
+"""Columns that spines and their edges hide at a border, within which a jagged curve may turn."""
 
 CUT_COVERAGE = 0.9
 """The most that is said to be covered of a curve that goes on under a legend: its trend and extremes are not known."""
@@ -248,16 +254,18 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
 def _loose_ends(named: Named, traced: Trace) -> tuple[bool, bool]:
     """Whether ink of the curve's colour stands above or below its left and its right end, further off than a value may
     be: a last step that was not joined. Error bars reach as far on both sides."""
-    mask, marker = named.layer.mask, _marker_px(named.entry)
+    mask, marker = named.layer.strength >= FAINT, _marker_px(named.entry)
     most = ROUGH_END * mask.shape[0] + max(traced.stroke, marker) / 2
+    half = traced.stroke / 2 + 3
     reach = round(max(traced.stroke, 0.6 * marker)) + 3
     found = []
     for at, step in ((0, -1), (-1, 1)):
         column, row = int(traced.columns[at]), float(traced.heights[at])
         first, last = sorted((column - step, column + step * (reach + 5)))
-        rows, _ = np.nonzero(mask[:, max(first, 0) : last + 1])
-        if not len(rows):
-            found.append(False)
+        rows, columns = np.nonzero(mask[:, max(first, 0) : last + 1])
+        at_end = np.abs(columns + max(first, 0) - column) <= 2
+        if not (np.abs(rows[at_end] - row) <= half).any():  # where no ink is the curve does not end
+            found.append(True)
             continue
         # Within the curve's extent it may itself be that high there.
         near = np.abs(traced.columns - column) <= 3
@@ -337,6 +345,10 @@ def _is_rough(mask: Mask, traced: Trace, at: int, marker: float) -> bool:
     steps = np.diff(inner)
     turns = bool((steps > 1.5).any() and (steps < -1.5).any())
     near = _rows_near(mask, traced, at, marker)
+    ahead = traced.columns[0] if at == 0 else mask.shape[1] - 1 - traced.columns[-1]
+    moves = np.abs(traced.heights[STEPS:] - traced.heights[:-STEPS])
+    if ahead <= AT_BORDER and len(moves) and float(np.percentile(moves, 90)) > most:
+        return True  # so may it within the border, whose columns are not seen
     tall = len(near) > 0 and len(near) - max(1.5 * traced.stroke, 1.2 * marker) > most
     return tall or (turns and float(np.ptp(inner)) > most)
 

@@ -239,3 +239,14 @@ def test_slanted_labels_among_small_ticks_make_no_scale() -> None:
     small = [5000 * k for k in range(1, 10, 2)] + [2500 * k for k in range(1, 20, 2)]
     with pytest.raises(AbstainError):
         scale_of(slanted([10000, 20000, 30000, 40000], small), "bottom")
+
+
+def test_lying_labels_of_three_digits_are_not_slanted() -> None:
+    figure = Figure(x=(400, 750)).frame().y_axis([0, 25, 50, 75, 100])
+    for value in (400, 450, 500, 550, 600, 650, 700, 750):
+        at = figure.px(value)
+        for k in range(5):
+            mark = round(at) + 10 * k
+            cv2.line(figure.image, (mark, 420), (mark, 424), BLACK, 1)
+        figure.lines.append(Line(f"{value}", (at - 12, 428.0, at + 12, 444.0), 0.98))
+    assert (scale_of(figure, "bottom").low, scale_of(figure, "bottom").high) == pytest.approx((400, 750), abs=3)

@@ -721,3 +721,12 @@ def test_gaps_of_dashes_above_another_curve_are_no_missing_ink() -> None:
     figure = Figure().axes().curve(lambda x: 60 + 3 * x, BLUE, dash=20).curve(lambda x: 20 + x, ORANGE)
     figure.legend(["Dashed", "Solid"], [BLUE, ORANGE], x=100, y=60)
     assert fact(claimed(only(read(figure)))["Dashed"], "trend").text == "rises"
+
+
+def test_a_faint_last_step_costs_the_end() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 0 * x, BLUE, end=8.8)
+    pale = tuple(round(255 - 0.38 * (255 - channel)) for channel in BLUE)
+    at = round(figure.px(8.8))
+    cv2.rectangle(figure.image, (at, round(figure.py(60))), (at + 1, round(figure.py(30))), pale, -1)
+    (series,) = only(read(figure)).series
+    assert "last" not in {f.kind for f in series.facts}
