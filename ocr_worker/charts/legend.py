@@ -292,8 +292,11 @@ def _cut_off(picture: Picture, token: Token, entry: Entry) -> tuple[int, int] | 
     x0, y0, x1, y1 = (round(edge) for edge in token.box)
     pad = round(0.15 * token.height)
     rows = slice(max(y0 + pad, 0), max(y1 - pad, 0))
-    low = round(entry.handle[2]) + 2 if entry.handle[2] <= x0 + 1 else x0 if entry.handle[0] < x0 else 0
-    high = round(entry.handle[0]) - 2 if entry.handle[0] >= x1 - 1 else picture.width
+    low, high = 0, picture.width
+    if entry.handle[0] + entry.handle[2] < x0 + x1:  # at the left; within the box there is nothing to add before it
+        low = round(entry.handle[2]) + 2 if entry.handle[2] <= x0 + 1 else x0
+    else:
+        high = round(entry.handle[0]) - 2 if entry.handle[0] >= x1 - 1 else x1
     own = _text_colour(picture, token)
     part = picture.rgb[rows].astype(np.float32)
     inked = (picture.distance[rows] > 60) & (np.linalg.norm(part - own, axis=2) <= 2 * COLOURED)

@@ -123,7 +123,7 @@ def read_lines(
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
         unsure = _unsure_ends(area, named, traced, alone, (first, last))
-        loose = _loose_ends(named, traced)
+        loose = _loose_ends(named, traced, others)
         rough, beyond_extremes = _rough_ends(named, traced)
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
         cut = [hidden[side] or unsure[side] or rough[side] or loose[side] or beyond[index][side] for side in (0, 1)]
@@ -251,10 +251,12 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
     return first < 2, last < 2
 
 
-def _loose_ends(named: Named, traced: Trace) -> tuple[bool, bool]:
+def _loose_ends(named: Named, traced: Trace, others: Mask) -> tuple[bool, bool]:
     """Whether ink of the curve's colour stands above or below its left and its right end, further off than a value may
     be: a last step that was not joined. Error bars reach as far on both sides."""
-    mask, marker = named.layer.strength >= FAINT, _marker_px(named.entry)
+    # The edges of other curves hold faint ink of any colour.
+    edges = cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    mask, marker = named.layer.mask | ((named.layer.strength >= FAINT) & ~edges), _marker_px(named.entry)
     most = ROUGH_END * mask.shape[0] + max(traced.stroke, marker) / 2
     half = traced.stroke / 2 + 3
     reach = round(max(traced.stroke, 0.6 * marker)) + 3

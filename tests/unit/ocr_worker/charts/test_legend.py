@@ -149,3 +149,17 @@ def test_a_name_whose_first_letters_ocr_left_out_is_read_again() -> None:
 
 def test_a_name_that_was_cut_off_names_nothing_where_it_cannot_be_read_again() -> None:
     assert "eat" not in cut_names(None)
+
+
+def test_a_handle_within_the_box_of_its_name_keeps_the_name_before_it_out() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    lines = [written(page, "DuckDB", 100, 50)]
+    cv2.line(page, (60, 50), (90, 50), BLUE, 4)
+    cv2.line(page, (160, 50), (190, 50), ORANGE, 4)
+    second = written(page, "PostgreSQL", 198, 50)
+    lines.append(Line("PostgreSQL", (lines[0].box[2] - 4.0, *second.box[1:]), 0.98))
+    figure = picture.prepare(page, lines)
+    found = legend.find_entries(
+        figure, texts.tokens(figure.lines), set(), lambda crops: [("DuckDB  PostgreSQL", 0.99) for _ in crops]
+    )
+    assert [entry.name for entry in found] == ["DuckDB", "PostgreSQL"]
