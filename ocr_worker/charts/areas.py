@@ -26,6 +26,9 @@ MIN_SIDE = 50
 CORNER = 0.022
 """Share of the figure's longer side, and at least 12 pixels, by which ticks that point outwards make spines longer."""
 
+FIRM = 3.0
+"""How well lines back a rectangle (see `drawn`) that surely is a panel: by a grid both ways, or two spines."""
+
 MAX_CANDIDATES = 400
 """Rectangles that are weighed; many long lines that cross (a table, a hatching) give thousands."""
 
@@ -63,6 +66,7 @@ def find_areas(picture: Picture, tokens: Sequence[Token], deadline: Deadline | N
     snapped = (_snapped(rect, picture) for rect in _candidates(picture, tokens))
     candidates = dict.fromkeys(_rounded(rect) for rect in snapped if _large_enough(rect, picture))
     scored = []
+    support: dict[Rect, float] = {}
     for number, rect in enumerate(itertools.islice(candidates, MAX_CANDIDATES)):
         if deadline is not None and number % 20 == 0:
             deadline.check()
@@ -72,17 +76,33 @@ def find_areas(picture: Picture, tokens: Sequence[Token], deadline: Deadline | N
             sides = _sides(rect, picture)
             size = (rect[2] - rect[0]) * (rect[3] - rect[1]) / (picture.width * picture.height)
             labels = min(numeric_left, 6) + min(numeric_below, 6) + 0.3 * min(texts_left + texts_below, 8)
-            score = labels + drawn(rect, sides, picture) + 2 * size - 8.0 * _spans_panels(rect, tokens, picture)
+            backed = drawn(rect, sides, picture)
+            score = labels + backed + 2 * size - 8.0 * _spans_panels(rect, tokens, picture)
             # A grid line above the axis, or right of it.
             score -= 2.5 * (_gap_below(rect, tokens) > 2.2 or _line_before_labels(rect, tokens, picture))
-            score -= 2.5 * (_line_after_labels(rect, tokens, picture) or _cuts_labels(rect, tokens))
+            cut = _cuts_labels(rect, tokens) or _cuts_row(rect, tokens)
+            score -= 2.5 * (_line_after_labels(rect, tokens, picture) or cut)
             scored.append((score, rect, sides))
+            support[rect] = backed
+    firm = [rect for rect, backed in support.items() if backed >= FIRM]
+    # Labels of several panels, with no line around them all, span none.
+    scored = [one for one in scored if support[one[1]] >= 1 or not _holds_two(one[1], firm)]
     chosen: list[Area] = []
     for _, rect, sides in sorted(scored, reverse=True):
         if len(chosen) < MAX_AREAS and not any(_overlap(rect, other.box) > 0.1 for other in chosen):
             chosen.append(Area(*rect, *sides))
     grown = [_grown(area, chosen, picture) for area in chosen]
     return sorted(grown, key=lambda area: (round(area.y0 / max(picture.height, 1) * 4), area.x0))
+
+
+def _holds_two(rect: Rect, others: Sequence[Rect]) -> bool:
+    """Whether two of the others that do not overlap lie nearly wholly within a rectangle."""
+    inside = [o for o in others if _overlap(rect, o) > 0.9 and _size(o) < 0.6 * _size(rect)]
+    return any(_overlap(a, b) <= 0 for i, a in enumerate(inside) for b in inside[:i])
+
+
+def _size(rect: Rect) -> float:
+    return (rect[2] - rect[0]) * (rect[3] - rect[1])
 
 
 def _gap_below(rect: Rect, tokens: Sequence[Token]) -> float:
@@ -131,12 +151,29 @@ def _cuts_labels(rect: Rect, tokens: Sequence[Token]) -> bool:
     )
 
 
+def _cuts_row(rect: Rect, tokens: Sequence[Token]) -> bool:
+    """Whether the row of numbers below a rectangle goes on left of it at the same step."""
+    x0, y0, x1, y1 = rect
+    below = [t for t in tokens if t.numerals and -4 <= t.box[1] - y1 <= 0.12 * (y1 - y0) + 20]
+    inside = sorted((t for t in below if x0 - 0.6 * t.width <= t.x <= x1 + 0.6 * t.width), key=lambda t: t.x)
+    if len(inside) < 2:
+        return False
+    step = float(np.median(np.diff([t.x for t in inside])))
+    level = float(np.median([t.y for t in inside]))
+    return any(
+        abs(t.y - level) <= 0.5 * t.height and abs(inside[0].x - t.x - step) <= 0.15 * step
+        for t in below
+        if t.x < x0 - 0.6 * t.width
+    )
+
+
 def _spans_panels(rect: Rect, tokens: Sequence[Token], picture: Picture) -> bool:
     """Whether tick labels of another panel stand inside: a column of numbers left of a line, or a row below one."""
     x0, y0, x1, y1 = rect
     inside = [t for t in tokens if t.numerals and x0 + 5 < t.box[0] and t.box[2] < x1 - 5 and y0 - 5 < t.y < y1 + 5][
         :80
     ]
+    level = [t for t in tokens if t.numerals and x0 - 3 < t.x < x1 + 3 and y0 - 5 < t.y < y1 - 5][:80]
     for token in inside:
         reach = 2.0 * token.height + 6
         column = [t for t in inside if abs(t.box[2] - token.box[2]) <= 0.5 * token.height]
@@ -146,9 +183,12 @@ def _spans_panels(rect: Rect, tokens: Sequence[Token], picture: Picture) -> bool
             for s in picture.verticals
         ):
             return True
-        row = [t for t in inside if abs(t.y - token.y) <= 0.4 * token.height]
+        # The first and the last label of a row stand half outside.
+        row = [t for t in level if abs(t.y - token.y) <= 0.4 * token.height]
+        if len(row) < 3:
+            continue
         left, right = min(t.x for t in row), max(t.x for t in row)
-        if len(row) >= 3 and any(
+        if any(
             0 < token.box[1] - s.at + 3 <= reach and s.start <= left + 8 and s.end >= right - 8
             for s in picture.horizontals
         ):
@@ -281,13 +321,17 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _candidates(picture: Picture, tokens: Sequence[Token]) -> Iterable[Rect]:
-    rows, columns = _longest(picture.horizontals), _longest(picture.verticals)
+    # A plateau of a curve is no axis.
+    rows, columns = (_longest([s for s in lines if not s.tinted]) for lines in (picture.horizontals, picture.verticals))
     yield from ((float(x0), float(y0), float(x1 - 1), float(y1 - 1)) for x0, y0, x1, y1 in picture.panels)
     yield from _corners(rows, columns, max(picture.width, picture.height))
     x_ranges, y_ranges = _common_ends(rows), _common_ends(columns)
     for x0, x1, ys in x_ranges:
         for y0, y1, xs in y_ranges:
-            if min(ys) >= y0 - 10 and max(ys) <= y1 + 10 and min(xs) >= x0 - 10 and max(xs) <= x1 + 10:
+            # Grids of panels above each other have common ends.
+            inner_ys = [y for y in ys if y0 - 10 <= y <= y1 + 10]
+            inner_xs = [x for x in xs if x0 - 10 <= x <= x1 + 10]
+            if len(inner_ys) >= 2 and len(inner_xs) >= 2:
                 yield x0, y0, x1, y1
     numbers = [token for token in tokens if token.numerals]
     for x0, x1, ys in _with_single(rows, x_ranges):
@@ -376,6 +420,12 @@ def _beside_line(y0: float, y1: float, xs: list[float], tokens: Sequence[Token])
     if sum(bool(t.numerals) for t in row) >= 3 or (len(row) >= 2 and len(column) >= 3) or few:
         right = max(max(t.box[2] for t in row), *xs)
         yield left, y0, right, y1
+        # Bars hide the grid from the axis on, where the row of numbers begins.
+        numbers = [t for t in row if t.numerals]
+        level = float(np.median([t.y for t in numbers])) if numbers else 0.0
+        before = [t for t in tokens if t.numerals and t.x < left and abs(t.y - level) <= 0.5 * t.height]
+        if numbers and before:
+            yield min(t.x for t in before), y0, right, y1
 
 
 def _from_labels(numbers: Sequence[Token], tokens: Sequence[Token]) -> Iterable[Rect]:
@@ -409,7 +459,8 @@ def _sides(rect: Sequence[float], picture: Picture) -> tuple[bool, bool, bool, b
 
     def drawn(strokes: Sequence[Stroke], at: float, start: float, end: float) -> bool:
         return any(
-            abs(s.at - at) <= 3 and min(s.end, end) - max(s.start, start) >= 0.75 * (end - start) for s in strokes
+            not s.tinted and abs(s.at - at) <= 3 and min(s.end, end) - max(s.start, start) >= 0.75 * (end - start)
+            for s in strokes
         )
 
     return (

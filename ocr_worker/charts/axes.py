@@ -48,6 +48,29 @@ DOT = 0.3
 LOST = 0.5
 """Share of an axis' numbers without a point in which dots are seen, from which OCR lost the points of all."""
 
+SQUARE = 0.7, 0.8
+"""Height over width from which the box of a text of four and more characters, and of three, is that of a slanted one:
+that of a lying one of three has up to 0.7."""
+
+TICKS_A_LABEL = 1.6
+"""Ticks for each label from which there are small ones between, that a slanted label may stand at."""
+
+BESIDE_TICK = 0.3
+"""Share of the distance between labels by which the end of a slanted label may stand off its tick."""
+
+LEAST_DECADE = 40.0
+"""Pixels of a decade from which its small ticks, the nearest a twentieth apart, are seen one by one."""
+
+MARK = 1.6
+"""Pixels by which a small tick may stand off the place that a logarithmic scale gives it."""
+
+MOST_MARKS = 0.8
+"""Share of a decade's small ticks that must be seen, and of the ticks seen that must be such: curves hide or cross
+some."""
+
+READ_BEFORE = 0.3
+"""Share of a crop that a label may cover which was read there before: padded boxes of neighbours overlap by less."""
+
 MAX_REREAD = 14
 """Crops read again for one axis: each takes some 10 ms."""
 
@@ -193,7 +216,9 @@ def calibrate(picture: Picture, area: Area, labels: Labels, extra: Sequence[Toke
     if reread is not None and (scale is None or len(scale.labels) < 4):
         again = _read_again(picture, area, labels, reread)
         if again:
-            scale = _fit(area, labels, [*numbers, *again], picture) or scale
+            numbers += again
+            scale = _fit(area, labels, numbers, picture) or scale
+    scale = scale or _decades(area, labels, numbers, picture)
     if scale is None or _points_lost(picture, scale.labels):
         raise AbstainError("axis_not_calibrated")
     return _with_offset(area, labels, scale, extra)
@@ -238,6 +263,11 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
     size = float(np.median([min(token.height, token.width) for token in numbers]))
     raw = np.array([_along(token, labels.side) for token in numbers])
     snapped = np.array([_snap(place, labels.ticks, size) for place in raw.tolist()])
+    if labels.side == "bottom" and _are_slanted(numbers):
+        own = _ticks_of_slanted(numbers, labels.ticks)
+        if own is None:
+            return None
+        raw = snapped = own
     powers = _powers(picture, numbers)
     best: tuple[float, Scale] | None = None
     # Labels are taken where they stand as well: a line near one may be no tick.
@@ -275,6 +305,70 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
     return scale
 
 
+def _are_slanted(numbers: Sequence[Token]) -> bool:
+    """Whether labels neither lie nor stand: the boxes of their longer texts are nearly square."""
+    square = [
+        SQUARE[len(token.text) == 3] <= token.height / max(token.width, 1.0) <= 1 / SQUARE[len(token.text) == 3]
+        for token in numbers
+        if len(token.text) >= 3 and token.whole
+    ]
+    return len(square) >= 2 and sum(square) > 0.6 * len(square)
+
+
+def _ticks_of_slanted(numbers: Sequence[Token], ticks: Sequence[float]) -> npt.NDArray[np.float64] | None:
+    """The tick of each slanted label, by the end or the middle of its box that lies nearest to ticks; None where that
+    is not clear: the middle of such a box may lie half a step beside its tick, and then all of them do."""
+    if not ticks or len(ticks) > TICKS_A_LABEL * len(numbers):
+        return None
+    at = np.asarray(ticks)
+    best: tuple[float, npt.NDArray[np.float64]] | None = None
+    for share in (0.0, 0.5, 1.0):
+        places = np.array([t.box[0] + share * t.width for t in numbers])
+        nearest = at[np.abs(places[:, None] - at[None]).argmin(axis=1)]
+        step = float(np.median(np.diff(np.unique(places)))) if len(places) > 1 else 0.0
+        off = np.abs(places - nearest)
+        fits = len(set(nearest.tolist())) == len(numbers) and float(off.max()) <= BESIDE_TICK * step
+        if fits and (best is None or float(off.sum()) < best[0]):
+            best = float(off.sum()), nearest
+    return best[1] if best else None
+
+
+def _decades(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture) -> Scale | None:
+    """A scale of two powers of ten, where the small ticks between them stand as those of decades do: they are as many
+    further witnesses as a third label, and tell the direction as well."""
+    start, end = (area.x0, area.x1) if labels.side in ("bottom", "top") else (area.y0, area.y1)
+    able = sorted(
+        (_along(token, labels.side), numeral.value, token)
+        for token in numbers
+        if exponent_raised(picture, token)
+        for numeral in token.numerals
+        if numeral.form == "power" and numeral.value > 0
+    )
+    if len(able) != 2:
+        return None
+    size = min(able[0][2].height, able[0][2].width)
+    places = [_snap(place, labels.ticks, size) for place, _, _ in able]
+    exponents = [round(math.log10(value)) for _, value, _ in able]
+    if exponents[0] == exponents[1] or places[1] - places[0] < LEAST_DECADE * abs(exponents[1] - exponents[0]):
+        return None
+    a = (exponents[1] - exponents[0]) / (places[1] - places[0])
+    b = exponents[0] - a * places[0]
+    inner = [tick for tick in labels.ticks if places[0] + 2 < tick < places[1] - 2]
+    marks = [
+        (math.log10(k) + power - b) / a
+        for power in range(min(exponents), max(exponents))
+        for k in range(1, 10)
+        if k > 1 or power > min(exponents)
+    ]
+    seen = [any(abs(tick - mark) <= MARK for tick in inner) for mark in marks]
+    known = [any(abs(tick - mark) <= MARK for mark in marks) for tick in inner]
+    if sum(seen) < MOST_MARKS * len(seen) or sum(known) < MOST_MARKS * len(known):
+        return None
+    if (a > 0) != (labels.side in ("bottom", "top")):
+        return None
+    return Scale(a, b, True, "power", None, tuple(token for *_, token in able), tuple(places), start, end)
+
+
 def _mixed(numbers: Sequence[Token], powers: bool) -> bool:
     """Whether the labels have both forms, such as `0`, `10²` and `−10²`; `1` among powers is one of them."""
     return powers and any(all(n.form != "power" for n in token.numerals) for token in numbers)
@@ -295,18 +389,20 @@ def exponent_raised(picture: Picture, token: Token) -> bool:
     """Whether the last glyph of a text ends clearly above the others' foot."""
     x0, y0, x1, y1 = (round(edge) for edge in token.box)
     ink = picture.ink[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
-    columns = np.flatnonzero(ink.any(axis=0))
-    if len(columns) < 6:
+    if ink.size == 0:
         return False
-    first, last = columns[0], columns[-1]
-    foot = [
-        np.flatnonzero(ink[:, a:b].any(axis=1))
-        for a, b in ((first, first + (last - first) // 2), (last - (last - first) // 6, last + 1))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    glyphs = [
+        (int(x), int(y), int(w), int(h))
+        for x, y, w, h, _ in stats[1:40]
+        # A spine runs through the box, a tick or a grid line ends in it: both are no glyphs.
+        if not (h >= ink.shape[0] - 1 and w <= 4) and h >= 4 and w < 0.8 * ink.shape[1]
     ]
-    if not len(foot[0]) or not len(foot[1]):
+    if len(glyphs) < 2:
         return False
-    height = foot[0][-1] - foot[0][0] + 1
-    return bool(foot[0][-1] - foot[1][-1] >= max(2, 0.18 * height))
+    first, last = min(glyphs), max(glyphs, key=lambda glyph: glyph[0] + glyph[2])
+    height = max(h for _, _, _, h in glyphs)
+    return first[1] + first[3] - (last[1] + last[3]) >= max(2, 0.18 * height)
 
 
 def _snap(place: float, ticks: Sequence[float], size: float) -> float:
@@ -328,7 +424,8 @@ def _consensus(
     entries: list[tuple[int, float, Numeral]] = []
     for index, token in enumerate(numbers):
         for numeral in token.numerals:
-            fits = numeral.form == form or (form == "power" and numeral.form == "plain")
+            # Among powers of ten `104` is one of them; `1` and `0` have no other reading.
+            fits = numeral.form == form or (form == "power" and numeral.form == "plain" and not _may_be_power(token))
             if fits and (not log or numeral.value > 0):
                 entries.append((index, math.log10(numeral.value) if log else numeral.value, numeral))
     if len(entries) < MIN_LABELS or len(entries) > 80:
@@ -372,6 +469,10 @@ def _consensus(
     )  # fmt: skip
 
 
+def _may_be_power(token: Token) -> bool:
+    return any(numeral.form == "power" for numeral in token.numerals)
+
+
 def _misfit(scale: Scale) -> float:
     """Root mean square distance of the labels' places from where the scale has their values, in pixels."""
     heights = []
@@ -390,6 +491,7 @@ def _read_again(picture: Picture, area: Area, labels: Labels, reread: ReadCrops)
     height, width, gap = size
     taken = [_along(token, labels.side) for token in labels.numbers]
     free = [tick for tick in labels.ticks if all(abs(tick - place) > 0.7 * height for place in taken)]
+    known = [token.box for token in labels.numbers]
     boxes = []
     for tick in free:
         if labels.side == "left":
@@ -399,7 +501,8 @@ def _read_again(picture: Picture, area: Area, labels: Labels, reread: ReadCrops)
         else:
             return []
         tight = _tighten(picture, box)
-        if tight is not None:
+        # What was read already would count as a second label, at a tick that is not its own.
+        if tight is not None and not any(_overlap(tight, other) > READ_BEFORE for other in known):
             boxes.append(tight)
     boxes = boxes[:MAX_REREAD]
     if not boxes:
@@ -410,6 +513,12 @@ def _read_again(picture: Picture, area: Area, labels: Labels, reread: ReadCrops)
         if confidence >= 0.6 and readings(text):
             found.append(Token(text, (float(x0), float(y0), float(x1), float(y1)), -1, readings(text)))
     return found
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """The common part of two boxes as a share of the first."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0) / max((a[2] - a[0]) * (a[3] - a[1]), 1.0)
 
 
 def _label_size(labels: Labels) -> tuple[float, float, float] | None:
@@ -458,7 +567,8 @@ def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Toke
             if found is not None:
                 factor, summand = found
                 return replace(scale, a=scale.a * factor, b=scale.b * factor + summand)
-            if len(token.text) <= 8 and any(c.isdigit() for c in token.text) and not token.numerals:
+            is_short = len(token.text) <= 8 and not re.search(r"[A-Za-z]{3}", token.text)  # no `Figure 3`
+            if is_short and any(c.isdigit() for c in token.text) and not token.numerals:
                 raise AbstainError("axis_not_calibrated")  # most likely an offset that OCR misread
     return scale
 

@@ -140,7 +140,12 @@ def read_bars(
             else Series(named.entry.name if named.entry else None, abstained="low_coverage")
         )
     if kind != "bar" and sum(s.name is None for s in result) > 0 and len(result) > 1:
-        result = [s if s.name is not None else Series(None, None, s.colour, abstained="unnamed_series") for s in result]
+        # A legend with one name only was not read as a whole: whose colour its handle is, is a guess.
+        alone = sum(s.name is not None for s in result) == 1
+        result = [
+            s if s.name is not None and not alone else Series(None, None, s.colour, abstained="unnamed_series")
+            for s in result
+        ]
     return kind, categories, result
 
 
@@ -423,9 +428,15 @@ def _bound(bars: Sequence[Bar], base: Base, printed: Sequence[Token], area: View
             if inside or beyond:
                 away = abs(outwards) + abs(across - bar.across)
                 if best is None or away < best[0]:
-                    best = away, token.numerals[0].value
+                    best = away, _printed_value(token)
         found.append(None if best is None else best[1])
     return found
+
+
+def _printed_value(token: Token) -> float:
+    """The number that a text upon a bar stands for: `107` is no power of ten there."""
+    plain = [numeral.value for numeral in token.numerals if numeral.form != "power"]
+    return plain[0] if plain else token.numerals[0].value
 
 
 def _point(category: str, value: float, bar: Bar, base: Base, area: View, scale_px: float) -> Point:

@@ -43,8 +43,8 @@ def redrawing_agrees(trace: Trace, layer: Layer, others: Mask) -> bool:
         return False
     size = 2 * max(2, round(trace.stroke)) + 1
     near = cv2.dilate((mask | others).astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    # A dash gap along the curve is bridged: columns with ink only.
-    columns = np.asarray(mask.any(axis=0) | others.any(axis=0), np.bool_)
+    # A dash gap along the curve is bridged, whatever other curves have in its columns.
+    columns = np.asarray(mask.any(axis=0), np.bool_)
     relevant = drawn & columns[None]
     if not relevant.any() or float((near & relevant).sum() / relevant.sum()) < REDRAWN:
         return False

@@ -51,6 +51,10 @@ GRID_SHARE = 0.6
 GRID_WIDTH = 4
 """Pixels; no grid line is wider."""
 
+TICK_SHARE = 0.03
+TICK_LEAST = 8
+"""Share of the longer side of an area, and pixels at least, that ticks pointing inwards are shorter than."""
+
 BLENDED = 1.25
 """How much stronger than the colour that a legend or a band gave a series is drawn, from which that one was blended."""
 
@@ -230,11 +234,27 @@ def separate(area: View, colours: Sequence[Colour]) -> list[Layer]:
         strength[ink] = np.where(mine, share / full, 0)
         mask = strength >= CORE
         if is_neutral(colour, area.ground):
-            mask &= ~area.grid
+            mask = _without_ticks(mask & ~area.grid)
         if full > BLENDED:
             colour = np.clip(area.ground + full * (colour - area.ground), 0, 255)
         layers.append(Layer(colour, mask, strength))
     return layers
+
+
+def _without_ticks(mask: Mask) -> Mask:
+    """A mask of greys without the short thin strokes that stand on its borders: ticks that point inwards."""
+    mask = mask.copy()
+    depth = max(TICK_LEAST, round(TICK_SHARE * max(mask.shape)))
+    for turned in (mask, mask[::-1], mask.T, mask.T[::-1]):  # views: what is cleared in them is cleared in the mask
+        band = turned[:depth]
+        if not band.size:
+            continue
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(band.astype(np.uint8), connectivity=8)
+        thin = (stats[:, 2] <= GRID_WIDTH) & (stats[:, 1] <= 1) & (stats[:, 1] + stats[:, 3] < depth)
+        thin[0] = False
+        if count > 1 and thin.any():
+            band[thin[labels]] = False
+    return mask
 
 
 def nearest(area: View, colours: Sequence[Colour], tolerance: float = 42.0) -> list[Layer]:

@@ -55,6 +55,15 @@ MAX_BASES = 10
 MAX_PARTS = 8
 """Parts of one stacked bar."""
 
+BOX_SHARE = 0.5
+LEAST_BOX = 6
+LEAST_BOXES = 4
+BOXES_SHARE = 0.35
+UNEVEN = 0.25
+"""Holes of up to this share of the area are a box's; boxes are at least this many pixels wide and high, and so many;
+they hold this share of the ink; and their heights differ by this much, as a share of the mean: those of square markers
+and of a thick line's plateaus do not."""
+
 LARGEST_MARKER = 26
 """Pixels; 10 points at 190 dots an inch."""
 
@@ -89,7 +98,22 @@ def shapes(layer: Layer) -> Shapes:
         return Shapes("fill", pieces)
     if _are_points(pieces, mask):
         return Shapes("points", pieces)
+    if _are_boxes(mask):
+        return Shapes("fill", pieces)
     return Shapes("curve", pieces)
+
+
+def _are_boxes(mask: Mask) -> bool:
+    """Whether much of a colour is in rectangles of many sizes, hollow or filled, as candlesticks and boxes with
+    whiskers have it. The markers of a curve are of one size."""
+    solid = fill_holes(mask, BOX_SHARE * min(mask.shape))
+    opened = cv2.morphologyEx(solid.astype(np.uint8), cv2.MORPH_OPEN, np.ones((LEAST_BOX, LEAST_BOX), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    found = stats[1 : min(count, 400)].astype(np.float64)
+    found = found[found[:, 4] >= RECTANGULAR * found[:, 2] * found[:, 3]]
+    if len(found) < LEAST_BOXES or float(found[:, 4].sum()) < BOXES_SHARE * float(solid.sum()):
+        return False
+    return float(np.std(found[:, 3]) / np.mean(found[:, 3])) > UNEVEN
 
 
 def _pieces(mask: Mask) -> npt.NDArray[np.int32]:

@@ -8,7 +8,7 @@ no data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,6 +49,9 @@ DRAWN_LETTERS = 4
 SYMBOLS = "-–—_~=•●○■□▲△▼◆◇★☆*+×口日一|. "
 """What OCR makes of handles. No name begins or ends with one of them."""
 
+MARKERS = "●○■□▲△▼◆◇★☆•"
+"""Those that no name has within it."""
+
 HANDLE_WIDE = 0.35
 """Text heights from which a coloured piece within a text is the next entry's handle: a patch is as wide as a
 narrow letter."""
@@ -58,6 +61,26 @@ BELOW = 0.15
 
 INKED = 0.45
 """Share of the ink in a handle's columns that has its colour: a black outline takes half of a small patch."""
+
+SWALLOWED = 0.2
+"""Text heights that a handle within a text's box is wide at least: the shortest line is twice as long."""
+
+LETTERS = 3
+"""Pieces of the text's own colour, high as letters, from which they are letters: a handle is one, or has dashes."""
+
+NEARER = 0.35
+"""Text heights by which a handle must be nearer to one of two texts to be its: OCR boxes are padded by up to 0.3."""
+
+ADJOINING = 0.2
+"""Text heights between ink and the edge of a box within which it belongs to the box's text, and how much of it is a
+letter: boxes are padded."""
+
+SAME_HANDLE = 0.3
+"""Share of the narrower of two handles that both have, from which they are one."""
+
+BETWEEN_NAMES = 6.0
+BETWEEN_ROWS = 1.5
+"""Text heights between entries of one legend at most, in a row and in a column."""
 
 MOST_PARTS = 10
 """Names in one row of a legend, and crops that are read again for them."""
@@ -187,24 +210,112 @@ def _names_between(
     return found
 
 
-def find_entries(picture: Picture, tokens: Sequence[Token], taken: set[int]) -> list[Entry]:
-    """The legend entries; `taken` are lines that are tick labels, titles and axis labels."""
+def find_entries(
+    picture: Picture, tokens: Sequence[Token], taken: set[int], reread: ReadCrops | None = None
+) -> list[Entry]:
+    """The legend entries; `taken` are lines that are tick labels, titles and axis labels. `reread` reads names again
+    of which OCR cut off the first letters."""
     able = [t for t in tokens if t.whole and t.upright and t.line not in taken and _could_name(t)]
     words = [t for t in able if not t.numerals and not is_marker(picture, t)]
-    left = _grouped([entry for token in words if (entry := _entry(picture, token, -1)) is not None])
-    right = _grouped([entry for token in words if (entry := _entry(picture, token, 1)) is not None])
+    at_left, at_right = (_entries_at(picture, words, side) for side in (-1, 1))
+    left = _grouped([entry for token, entry in at_left if not _is_of_other(token, entry, at_right, -1)])
+    right = _grouped([entry for token, entry in at_right if not _is_of_other(token, entry, at_left, 1)])
     entries = left if len(left) >= len(right) else right
+    entries = _completed(picture, entries, at_left if entries is left else at_right, reread)
     if len(entries) <= 1:  # names that are numbers, such as the orders of polynomials
         numbers = [t for t in able if t.numerals and not is_marker(picture, t)]
         numeric = _grouped([entry for token in numbers if (entry := _entry(picture, token, -1)) is not None])
         numeric = _of_one_width(picture, numeric, numbers)
         if len(numeric) >= 2 and _is_column(numeric):
             return sorted(numeric, key=lambda e: e.box[1])
-    return _with_members(picture, entries, able, -1 if entries is left else 1)
+    return _with_members(picture, entries, able, -1 if len(left) >= len(right) else 1)
+
+
+def _entries_at(picture: Picture, words: Sequence[Token], side: int) -> list[tuple[Token, Entry]]:
+    """Each text that has a handle at its left (-1) or right (1), with the entry that the two make."""
+    found = []
+    for token in words:
+        beside = [t for t in words if t is not token and abs(t.y - token.y) < 0.5 * token.height and _is_word(t)]
+        entry = _entry(picture, token, side, beside)
+        if entry is not None:
+            found.append((token, entry))
+    return found
+
+
+def _is_word(token: Token) -> bool:
+    return sum(character.isalnum() for character in token.text) >= 2
+
+
+def _is_of_other(token: Token, entry: Entry, others: Sequence[tuple[Token, Entry]], side: int) -> bool:
+    """Whether the handle stands clearly nearer to another text, on its other side. In a row of names each handle but
+    the outermost stands between two. `side`: of the handle from `token`."""
+    away = _gap(token, entry, side)
+    for other, same in others:
+        shared = min(entry.handle[2], same.handle[2]) - max(entry.handle[0], same.handle[0])
+        narrow = min(entry.handle[2] - entry.handle[0], same.handle[2] - same.handle[0])
+        level = abs(_middle(entry) - _middle(same)) < 0.5 * entry.height
+        farther = away > _gap(other, same, -side) + NEARER * entry.height
+        if other is not token and level and shared > SAME_HANDLE * narrow and farther:
+            return True
+    return False
+
+
+def _gap(token: Token, entry: Entry, side: int) -> float:
+    """Pixels between a text and its handle; 0 where the box of the text holds it."""
+    return max(token.box[0] - entry.handle[2] if side < 0 else entry.handle[0] - token.box[2], 0.0)
+
+
+def _completed(
+    picture: Picture, entries: list[Entry], found: Sequence[tuple[Token, Entry]], reread: ReadCrops | None
+) -> list[Entry]:
+    """The entries, names that OCR cut off at an end read again; without `reread` such an entry is left out: a wrong
+    name makes all that is said of its curve wrong."""
+    tokens = {entry.key: token for token, entry in found}
+    kept: list[Entry] = []
+    for entry in entries:
+        span = _cut_off(picture, tokens[entry.key], entry)
+        if span is None:
+            kept.append(entry)
+            continue
+        _, y0, _, y1 = (round(edge) for edge in tokens[entry.key].box)
+        crop = np.ascontiguousarray(picture.rgb[max(y0, 0) : y1, max(span[0] - 2, 0) : span[1] + 2])
+        able = reread is not None and len(entries) > 1 and crop.size > 0
+        text, confidence = reread([crop])[0] if reread is not None and able else ("", 0.0)
+        name = text.strip(SYMBOLS)
+        if confidence >= SURE and name:
+            kept.append(replace(entry, name=name if len(name) > len(entry.name) else entry.name))
+    return kept
+
+
+def _cut_off(picture: Picture, token: Token, entry: Entry) -> tuple[int, int] | None:
+    """The columns from which to which a name goes whose box holds a part of it; None where the box holds all."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    pad = round(0.15 * token.height)
+    rows = slice(max(y0 + pad, 0), max(y1 - pad, 0))
+    low, high = 0, picture.width
+    if entry.handle[0] + entry.handle[2] < x0 + x1:  # at the left; within the box there is nothing to add before it
+        low = round(entry.handle[2]) + 2 if entry.handle[2] <= x0 + 1 else x0
+    else:
+        high = round(entry.handle[0]) - 2 if entry.handle[0] >= x1 - 1 else x1
+    own = _text_colour(picture, token)
+    part = picture.rgb[rows].astype(np.float32)
+    inked = (picture.distance[rows] > 60) & (np.linalg.norm(part - own, axis=2) <= 2 * COLOURED)
+    full = inked.mean(axis=0) > 0.9  # a frame
+    columns = inked.any(axis=0) & ~full
+    reach = max(round(ADJOINING * token.height), 2)
+    start, end = max(x0, 0), min(x1, picture.width)
+    while (near := np.flatnonzero(columns[max(start - reach, low) : start])).size and start > low:
+        start = max(start - reach, low) + int(near[0])
+    while (near := np.flatnonzero(columns[end : min(end + reach, high)])).size and end < high:
+        end += int(near[-1]) + 1
+    least = max(ADJOINING * token.height, 3)
+    return (start, end) if x0 - start >= least or end - x1 >= least else None
 
 
 def _could_name(token: Token) -> bool:
-    return any(c.isalnum() for c in token.text) and token.height >= 5 and len(token.text) <= 60
+    # A handle between words stands between two names that were not taken apart.
+    joined = any(symbol in token.text.strip(SYMBOLS) for symbol in MARKERS)
+    return any(c.isalnum() for c in token.text) and token.height >= 5 and len(token.text) <= 60 and not joined
 
 
 def is_marker(picture: Picture, token: Token) -> bool:
@@ -236,8 +347,9 @@ def is_drawn(picture: Picture, token: Token) -> bool:
     return bool(own[outside].sum() > 0.85 * max(own.sum(), 1))
 
 
-def _entry(picture: Picture, token: Token, side: int) -> Entry | None:
-    """The text with the handle at its left (-1) or right (1), None where none stands there."""
+def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = ()) -> Entry | None:
+    """The text with the handle at its left (-1) or right (1), None where none stands there. `beside`: other texts of
+    the row, whose letters are no handle."""
     x0, y0, x1, y1 = token.box
     height = min(token.height, 40.0)
     middle = token.y
@@ -259,6 +371,9 @@ def _entry(picture: Picture, token: Token, side: int) -> Entry | None:
         ink[:, max(edge - 1, 0) :] &= coloured[:, max(edge - 1, 0) :]
     else:
         ink[:, : edge + 1] &= coloured[:, : edge + 1]
+    for other in beside:
+        a, b = max(round(other.box[0]) - lo, 0), max(round(other.box[2]) - lo, 0)
+        ink[:, a:b] &= coloured[:, a:b]
     found = _handle(ink, coloured, edge, side, height)
     if found is None:
         return None
@@ -338,7 +453,8 @@ def _handle(
             continue  # the text's first letter, outside of its box
         pieces.append((gap, x, y, w, h, index, share))
     outside = [piece for piece in pieces if piece[0] >= -0.3 * height]
-    inside = [piece for piece in pieces if piece[0] < -0.3 * height and piece[6] > 0.5]
+    # A letter's tinted edge is narrower than any handle.
+    inside = [p for p in pieces if p[0] < -0.3 * height and p[6] > 0.5 and p[3] >= SWALLOWED * height]
     # Within the text only where OCR took the handle for a letter: then what stands far outside is data.
     pieces = inside if inside and min((p[0] for p in outside), default=height) > 0.9 * height else outside or pieces
     if any(piece[6] > 0.5 for piece in pieces):
@@ -356,6 +472,8 @@ def _handle(
         is_data = piece[4] >= rows > nearest[4]  # a bar or a curve beside the legend goes on above and below
         if space <= 0.75 * height and not is_data:
             chosen.append(piece)
+    if sum(p[4] > 0.35 * height for p in chosen if p[6] <= 0.5) >= LETTERS and not any(p[6] > 0.5 for p in chosen):
+        return None  # letters of a text that was not read
     x0, y0 = min(p[1] for p in chosen), min(p[2] for p in chosen)
     x1, y1 = max(p[1] + p[3] for p in chosen), max(p[2] + p[4] for p in chosen)
     if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > 4.6 * height:
@@ -501,6 +619,22 @@ def _entry_at(picture: Picture, token: Token, model: Entry) -> Entry | None:
     name = _without_symbol(token.text, -1) if token.box[0] < model.handle[2] else token.text
     box = (min(handle[0], token.box[0]), token.box[1], token.box[2], token.box[3])
     return Entry(name, token.line, colour, handle, box, token.height)
+
+
+def grouped_apart(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries as legends: those of one stand close to each other, however many panels they lie beside."""
+    groups: list[list[Entry]] = []
+    for entry in entries:
+        near = [g for g in groups if any(_are_close(entry, other) for other in g)]
+        groups = [g for g in groups if g not in near] + [[entry, *(e for g in near for e in g)]]
+    return groups
+
+
+def _are_close(a: Entry, b: Entry) -> bool:
+    height = max(a.height, b.height)
+    across = max(a.box[0] - b.box[2], b.box[0] - a.box[2])
+    down = max(a.box[1] - b.box[3], b.box[1] - a.box[3])
+    return across <= BETWEEN_NAMES * height and down <= BETWEEN_ROWS * height
 
 
 def direct_labels(

@@ -56,6 +56,17 @@ ROUGH_END = 0.05
 """Share of the height that the run at an end may span: where in a steep or jagged piece the curve ends is a guess,
 and values are right within 5 % of the axis."""
 
+FAINT = 0.3
+"""Strength of a colour from which a last step is seen: a line of a pixel between two columns has 0.4 in each."""
+
+LOOSE = 3
+EVEN = 0.5
+"""Pixels of a curve's colour away from its end from which they are a part of it, and how many as a share of them must
+stand on the other side of it for both to be an error bar's."""
+
+STEPS = 4
+"""Columns that spines and their edges hide at a border, within which a jagged curve may turn."""
+
 CUT_COVERAGE = 0.9
 """The most that is said to be covered of a curve that goes on under a legend: its trend and extremes are not known."""
 
@@ -111,10 +122,11 @@ def read_lines(
         others = _others(series, index)
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
-        unsure = _unsure_ends(area, named, traced, alone)
+        unsure = _unsure_ends(area, named, traced, alone, (first, last))
+        loose = _loose_ends(named, traced, others)
         rough, beyond_extremes = _rough_ends(named, traced)
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
-        cut = [hidden[side] or unsure[side] or rough[side] or beyond[index][side] for side in (0, 1)]
+        cut = [hidden[side] or unsure[side] or rough[side] or loose[side] or beyond[index][side] for side in (0, 1)]
         points = _points(area, traced, x, y, scale_px)
         found.append(
             Series(
@@ -123,7 +135,10 @@ def read_lines(
                 colour,
                 points,
                 coverage=round(
-                    min(traced.coverage, CUT_COVERAGE) if any(unsure) or beyond_extremes else traced.coverage, 4
+                    min(traced.coverage, CUT_COVERAGE)
+                    if any(unsure) or any(loose) or beyond_extremes
+                    else traced.coverage,
+                    4,
                 ),
                 x_tolerance=0.01,
                 y_tolerance=round(max(0.01, 1.5 * traced.stroke / area.height), 4),
@@ -220,7 +235,9 @@ def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: in
         if abs(limit - column) <= END_SHARE * width and drop <= STEEP_END * others.shape[0]:
             hidden.append(False)
             continue
-        ahead = np.clip(column + step * np.arange(1, 8), 0, others.shape[1] - 1)
+        # No further than others end: a steep curve may be off by more than a value may be within a pixel or two.
+        far = min(7, max(abs(limit - column), 1))
+        ahead = np.clip(column + step * np.arange(1, far + 1), 0, others.shape[1] - 1)
         band = others[max(row - reach, 0) : row + reach + 1][:, ahead]
         hidden.append(bool(band.any(axis=0).mean() > 0.5))
     return hidden[0], hidden[1]
@@ -234,8 +251,39 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
     return first < 2, last < 2
 
 
-def _unsure_ends(area: View, named: Named, traced: Trace, alone: tuple[bool, bool]) -> tuple[bool, bool]:
-    """Whether ink of the curve's colour, a legend or a text follows its left and its right end."""
+def _loose_ends(named: Named, traced: Trace, others: Mask) -> tuple[bool, bool]:
+    """Whether ink of the curve's colour stands above or below its left and its right end, further off than a value may
+    be: a last step that was not joined. Error bars reach as far on both sides."""
+    # The edges of other curves hold faint ink of any colour.
+    edges = cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    mask, marker = named.layer.mask | ((named.layer.strength >= FAINT) & ~edges), _marker_px(named.entry)
+    most = ROUGH_END * mask.shape[0] + max(traced.stroke, marker) / 2
+    half = traced.stroke / 2 + 3
+    reach = round(max(traced.stroke, 0.6 * marker)) + 3
+    found = []
+    for at, step in ((0, -1), (-1, 1)):
+        column, row = int(traced.columns[at]), float(traced.heights[at])
+        first, last = sorted((column - step, column + step * (reach + 5)))
+        rows, columns = np.nonzero(mask[:, max(first, 0) : last + 1])
+        at_end = np.abs(columns + max(first, 0) - column) <= 2
+        if not (np.abs(rows[at_end] - row) <= half).any():  # where no ink is the curve does not end
+            found.append(True)
+            continue
+        # Within the curve's extent it may itself be that high there.
+        near = np.abs(traced.columns - column) <= 3
+        high, low = float(traced.heights[near].min()), float(traced.heights[near].max())
+        above = int((rows < min(high, row) - most).sum())
+        below = int((rows > max(low, row) + most).sum())
+        more, less = max(above, below), min(above, below)
+        found.append(more >= LOOSE and less < EVEN * more)
+    return found[0], found[1]
+
+
+def _unsure_ends(
+    area: View, named: Named, traced: Trace, alone: tuple[bool, bool], extent: tuple[int, int]
+) -> tuple[bool, bool]:
+    """Whether ink of the curve's colour, a legend or a text follows its left and its right end. `extent`: the first and
+    last column of all curves; where one goes further, a legend may well cut off several of the others at once."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
     counts = mask.sum(axis=0) >= max(0.5 * traced.stroke, 1)
     slack = round(max(traced.stroke, 0.6 * marker)) + 5
@@ -252,7 +300,8 @@ def _unsure_ends(area: View, named: Named, traced: Trace, alone: tuple[bool, boo
         ahead = ahead[(ahead >= 0) & (ahead < area.width)]
         band = ~area.free[max(row - reach, 0) : row + reach + 1][:, ahead]
         covered = bool(len(ahead) >= 4 and (band.any(axis=0).mean() > 0.5 or _leads_under(area, traced, at)))
-        covered = covered and alone[side] and not (named.entry is not None and named.entry.direct)
+        shorter = abs(extent[side] - column) > END_SHARE * area.width
+        covered = covered and (alone[side] or shorter) and not (named.entry is not None and named.entry.direct)
         found.append(rest[side] or covered)
     return found[0], found[1]
 
@@ -298,6 +347,10 @@ def _is_rough(mask: Mask, traced: Trace, at: int, marker: float) -> bool:
     steps = np.diff(inner)
     turns = bool((steps > 1.5).any() and (steps < -1.5).any())
     near = _rows_near(mask, traced, at, marker)
+    ahead = traced.columns[0] if at == 0 else mask.shape[1] - 1 - traced.columns[-1]
+    moves = np.abs(traced.heights[STEPS:] - traced.heights[:-STEPS])
+    if ahead <= AT_BORDER and len(moves) and float(np.percentile(moves, 90)) > most:
+        return True  # so may it within the border, whose columns are not seen
     tall = len(near) > 0 and len(near) - max(1.5 * traced.stroke, 1.2 * marker) > most
     return tall or (turns and float(np.ptp(inner)) > most)
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -43,6 +43,9 @@ MAX_STROKE_SHARE = 0.016
 TEXT_EDGE = 0.12
 """Share of a text's height that its box is padded by, in which a line along an axis may run."""
 
+TINTED = 90
+"""Difference of channels from which a line is coloured: bluish blacks and greys of axes have up to 50."""
+
 MAX_STROKES = 300
 """Long lines that are looked at; a figure with more is a hatching or noise."""
 
@@ -62,6 +65,8 @@ class Stroke:
     start: int
     end: int
     width: int
+    tinted: bool = False
+    """Whether it is drawn in a strong colour, as data are and axes are not."""
 
     @property
     def length(self) -> int:
@@ -122,7 +127,16 @@ def prepare(image: Pixels, lines: Sequence[Line]) -> Picture:
             *strokes(np.ascontiguousarray(unwritten.T), DASH_GAP),
         )
     )
+    horizontals = tuple(replace(s, tinted=_is_tinted(image, s)) for s in horizontals)
+    verticals = tuple(replace(s, tinted=_is_tinted(image.transpose(1, 0, 2), s)) for s in verticals)
     return Picture(image, scale, moved, page, panels, distance, horizontals, verticals)
+
+
+def _is_tinted(image: Pixels, stroke: Stroke) -> bool:
+    """`image` is turned so that the stroke is horizontal."""
+    row = int(np.clip(round(stroke.at), 0, image.shape[0] - 1))
+    along = image[row, stroke.start : stroke.end + 1 : max(stroke.length // 64, 1)].astype(np.int32)
+    return bool(len(along) and np.median(np.ptp(along, axis=1)) > TINTED)
 
 
 def _without_texts(ink: npt.NDArray[np.uint8], lines: Sequence[Line]) -> npt.NDArray[np.uint8]:

@@ -32,7 +32,7 @@ from ocr_worker.charts.lines import Named
 from ocr_worker.charts.picture import Picture, Pixels
 from ocr_worker.charts.texts import Token
 
-REVISION = "chart-3"
+REVISION = "chart-4"
 """Raised with every change of what is read: results of another revision are read again."""
 
 MAX_SERIES = 10
@@ -138,7 +138,7 @@ def _with_legend(
     """The layouts and the legend. What has a handle like others beside it names a series, and is no axis' title."""
     layouts = [_layout(figure, area, tokens) for area in found]
     ticks = {t.line for layout in layouts for t in (*layout.left.tokens, *layout.bottom.tokens)}
-    entries = legend.find_entries(figure, legend.parted(figure, tokens, ticks, reread), ticks)
+    entries = legend.find_entries(figure, legend.parted(figure, tokens, ticks, reread), ticks, reread)
     titles = {t.line for layout in layouts for t in (layout.x_title, layout.y_title) if t is not None}
     named = {entry.line for entry in entries}
     if not titles & named:
@@ -187,7 +187,7 @@ def _panel(
     deadline.check()
     x = _scale(figure, area, layout.bottom, tokens, reread)
     y = _scale(figure, area, layout.left, tokens, reread)
-    if _spine_interrupted(figure, area):
+    if spine_interrupted(figure, area):
         raise AbstainError("broken_axis")
     if _has_second_axis(figure, layout, layouts, tokens, y):
         raise AbstainError("twin_axes")
@@ -213,13 +213,14 @@ def _entries_of(area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout]
     if inside:
         return inside
     outside = [e for e in entries if not any(_inside(e, layout.area) for layout in layouts)]
-    if len(layouts) > 1 and outside:
-        nearest = [min((layout.area for layout in layouts), key=partial(_distance, e)) for e in outside]
+    groups = legend.grouped_apart(outside)
+    if len(layouts) > 1 and len(groups) == len(layouts):
+        nearest = [min((o.area for o in layouts), key=partial(_nearest_of, group)) for group in groups]
         if len({other.box for other in nearest}) == len(layouts):  # each panel has a legend of its own beside it
-            return [e for e, other in zip(outside, nearest, strict=True) if other is area]
+            return [e for group, other in zip(groups, nearest, strict=True) if other is area for e in group]
     if len(layouts) > 1 and not outside:
-        # Panels that share a legend have it in one of them only.
-        return list(entries)
+        # Panels that share a legend have it in one of them only; where several have one, a name is of one colour.
+        return list({entry.name: entry for entry in reversed(entries)}.values())[::-1]
     return outside
 
 
@@ -227,6 +228,10 @@ def _distance(entry: Entry, area: Area) -> float:
     """How far an entry lies outside of an area, in pixels."""
     x0, y0, x1, y1 = entry.box
     return float(max(area.x0 - x1, x0 - area.x1, 0.0) + max(area.y0 - y1, y0 - area.y1, 0.0))
+
+
+def _nearest_of(group: Sequence[Entry], area: Area) -> float:
+    return min(_distance(entry, area) for entry in group)
 
 
 def _inside(entry: Entry, area: Area) -> bool:
@@ -249,13 +254,17 @@ def _texts_inside(figure: Picture, area: Area, tokens: Sequence[Token]) -> list[
     return boxes
 
 
-def _spine_interrupted(figure: Picture, area: Area) -> bool:
+def spine_interrupted(figure: Picture, area: Area) -> bool:
     """Whether the left spine has a gap, as the zigzag or the pair of strokes of a broken axis leaves it."""
     x, y0, y1 = round(area.x0), round(area.y0) + 4, round(area.y1) - 4
     if y1 - y0 < 30 or x < 1:
         return False
     drawn = np.asarray((figure.distance[y0:y1, x - 1 : x + 2] > 50).any(axis=1), np.bool_)
     if drawn.mean() < 0.6 or not (drawn[:4].any() and drawn[-4:].any()):
+        return False
+    # Where bars begin at the axis their own edges make a line, with gaps between them.
+    bare = ~np.asarray((figure.distance[y0:y1, x + 5 : x + 9] > 50).all(axis=1), np.bool_)
+    if bare.any() and drawn[bare].mean() < 0.6:
         return False
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~drawn, [False]]).astype(np.int8)))
     longest = max((int(b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)), default=0)
@@ -309,6 +318,14 @@ def _bars(
             b[:0] if entry is None and colours.is_neutral(colour, view.ground) else b
             for b, (colour, entry) in zip(boxes, palette, strict=True)
         ]
+    if not own and any(
+        len(b) for b, (c, _) in zip(boxes, palette, strict=True) if not colours.is_neutral(c, view.ground)
+    ):
+        # What is left of spines and outlines along the border is thinner than any bar.
+        boxes = [
+            b[b[:, 2:4].min(axis=1) >= kinds.LEAST_BAR] if colours.is_neutral(colour, view.ground) else b
+            for b, (colour, _) in zip(boxes, palette, strict=True)
+        ]
     if not any(len(b) for b in boxes):
         return None
     everything = np.concatenate([b for b in boxes if len(b)])
@@ -345,8 +362,14 @@ def _bars(
         value_axis,
         printed,
         figure.scale,
-        partial(_read_names, figure, layout, tokens, reread) if reread is not None and base.upright else None,
+        None
+        if reread is None
+        else partial(_read_names, figure, layout, tokens, reread)
+        if base.upright
+        else partial(_read_names_at_left, figure, layout, reread),
     )
+    if kind == "stacked_bar" and continues(figure, view, layers, kept, base):
+        raise AbstainError("kind_unknown")  # the first part of each bar is cut off
     x_title, y_title = (layout.x_title, layout.y_title) if base.upright else (layout.y_title, layout.x_title)
     panel = Panel(
         kind,
@@ -362,6 +385,36 @@ def _standing(own: npt.NDArray[np.int32], everything: npt.NDArray[np.int32], bas
     piled = kinds.standing(everything, base)
     rows = {tuple(row) for row in everything[piled].tolist()}
     return np.array([tuple(row) in rows for row in own.tolist()], np.bool_)
+
+
+def continues(
+    figure: Picture, view: View, layers: Sequence[Layer], boxes: Sequence[npt.NDArray[np.int32]], base: kinds.Base
+) -> bool:
+    """Whether most bars that begin at the edge of the area go on beyond it: what was taken for the axis is a grid
+    line."""
+    rgb = figure.rgb if base.upright else figure.rgb.transpose(1, 0, 2)
+    across, along = (view.x, view.y) if base.upright else (view.y, view.x)
+    extent = view.height if base.upright else view.width
+    if base.at <= 4:
+        strip = rgb[max(along - BEFORE_AXIS[1], 0) : max(along - BEFORE_AXIS[0], 0)]
+    elif base.at >= extent - 5:
+        strip = rgb[along + extent + BEFORE_AXIS[0] : along + extent + BEFORE_AXIS[1]]
+    else:
+        return False
+    if not len(strip):
+        return False
+    found = []
+    for layer, own in zip(layers, boxes, strict=True):
+        for x, y, w, h, _ in own.tolist():
+            start, size, near, far = (x, w, y, y + h) if base.upright else (y, h, x, x + w)
+            if min(abs(near - base.at), abs(far - base.at)) <= 4:
+                part = strip[:, across + start + size // 4 : across + start + 3 * size // 4 + 1].astype(np.float32)
+                found.append(bool((np.linalg.norm(part - layer.colour, axis=2) < 45).all()))
+    return len(found) >= 2 and sum(found) > 0.5 * len(found)
+
+
+BEFORE_AXIS = 5, 10
+"""Pixels beyond the edge of an area, past its spine, between which no bar that begins there is drawn."""
 
 
 def _category_tokens(labels: Labels, figure: Picture, count: int) -> list[Token]:
@@ -409,6 +462,24 @@ def _read_names(
     read = _letters("".join(t.text for t in sorted(labels.tokens, key=lambda t: t.x)))
     alike = difflib.SequenceMatcher(None, read, _letters("".join(found))).ratio()
     return found if alike >= SAME_LETTERS else None
+
+
+def _read_names_at_left(
+    figure: Picture, layout: _Layout, reread: ReadCrops, spans: Sequence[tuple[float, float]]
+) -> list[str] | None:
+    """What stands left of lying bars at `spans` of rows, where OCR missed names: detectors see less beside large
+    coloured areas. None where it read one at each."""
+    known = [t for t in layout.left.tokens if t.upright]
+    if len(spans) > rows.MOST_PARTS or all(any(a < t.y < b for t in known) for a, b in spans):
+        return None
+    found = rows.names_left_of(figure, spans, layout.area.x0 - TICK, reread)
+    agree = all(
+        _letters(t.text) in _letters(name) or _letters(name) in _letters(t.text)
+        for t in known
+        for (a, b), name in zip(spans, found, strict=True)
+        if a < t.y < b
+    )
+    return found if agree else None
 
 
 def _letters(text: str) -> str:

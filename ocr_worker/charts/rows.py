@@ -30,6 +30,9 @@ SURE = 0.6
 MOVED = 0.3
 """Share of the distance between two bars by which the blank between their names may be off its middle."""
 
+SPAN_EDGE = 0.1
+"""Share of the distance between two bars, at both ends of a bar's span, in which no part of its name stands."""
+
 LETTERS = 60.0
 """Distance in RGB from the ground from which a pixel belongs to a letter rather than to its edge."""
 
@@ -50,7 +53,10 @@ def apart(picture: Picture, tokens: Sequence[Token], reread: ReadCrops | None) -
                 Token(t.text, (float(a), box[1], float(b), box[3]), t.line, t.numerals, whole=False)
                 for t, (a, b) in zip(row, pieces, strict=True)
             ]
-        elif reread is not None and len(row) < len(pieces) <= MOST_PARTS:
+        elif reread is not None and len(pieces) > 1:
+            # Places by equally wide letters agree with each other, and on a wrong scale, where a letter was missed. Of
+            # a long row a part of the labels tells the scale.
+            pieces = pieces[:: -(-len(pieces) // MOST_PARTS)]
             read = names_at(picture, pieces, (box[1], box[3]), reread)
             found += [
                 Token(text, (float(a), box[1], float(b), box[3]), row[0].line, readings(text), whole=False)
@@ -122,4 +128,33 @@ def names_at(
         for index, (text, confidence) in zip(places, reread(crops), strict=True):
             if confidence >= SURE:
                 found[index] = re.sub(r"^[|'`_\s]+|[|'`_\s]+$", "", text)
+    return found
+
+
+def names_left_of(picture: Picture, spans: Sequence[tuple[float, float]], edge: float, reread: ReadCrops) -> list[str]:
+    """What stands left of the column `edge` in each of `spans` (rows); "" where nothing sure does. A text ends where a
+    blank of its height follows, before which an axis' title may stand."""
+    x1 = min(max(round(edge), 0), picture.width)
+    crops, places = [], []
+    for index, (a, b) in enumerate(spans[:MOST_PARTS]):
+        inset = SPAN_EDGE * (b - a)
+        y0, y1 = max(round(a + inset), 0), min(round(b - inset), picture.height)
+        inked = picture.distance[y0:y1, :x1] > LETTERS
+        lines = np.flatnonzero(inked[:, max(x1 - 2 * (y1 - y0), 0) :].any(axis=1))
+        if not len(lines):
+            continue
+        top, bottom = y0 + int(lines[0]), y0 + int(lines[-1]) + 1
+        columns = np.flatnonzero(inked[top - y0 : bottom - y0].any(axis=0))
+        if bottom - top < 5:  # a tick alone
+            continue
+        breaks = np.flatnonzero(np.diff(columns) > bottom - top)
+        first = int(columns[breaks[-1] + 1]) if len(breaks) else int(columns[0])
+        crop = picture.rgb[max(top - 2, 0) : bottom + 2, max(first - 2, 0) : int(columns[-1]) + 3]
+        crops.append(np.ascontiguousarray(crop))
+        places.append(index)
+    found = [""] * len(spans)
+    if crops:
+        for index, (text, confidence) in zip(places, reread(crops), strict=True):
+            if confidence >= SURE:
+                found[index] = re.sub(r"^[|'`_\s]+|[-|'`_\s]+$", "", text)
     return found

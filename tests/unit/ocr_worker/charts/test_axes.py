@@ -150,3 +150,103 @@ def test_an_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
         figure.image[y1 - 4 : y1 - 2, x0 + 7 : x0 + 9] = 0  # the point between them
     with pytest.raises(AbstainError, match="axis_not_calibrated"):
         scale_of(figure)
+
+
+def power_labels(figure: Figure, exponents: Sequence[int]) -> Figure:
+    """Powers of ten left of the axis, their exponents small and raised, read without knowing that."""
+    for exponent in exponents:
+        at = round(figure.py(10.0**exponent))
+        cv2.line(figure.image, (figure.area[0], at), (figure.area[0] - 5, at), BLACK, 1)
+        cv2.putText(figure.image, "10", (38, at + 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1)
+        cv2.putText(figure.image, str(exponent), (59, at - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.35, BLACK, 1)
+        figure.lines.append(Line(f"10{exponent}", (36.0, at - 12.0, 70.0, at + 10.0), 0.95))
+    return figure
+
+
+def decade_ticks(figure: Figure, low: int, high: int) -> Figure:
+    for exponent in range(low, high):
+        for k in range(2, 10):
+            at = round(figure.py(k * 10.0**exponent))
+            cv2.line(figure.image, (figure.area[0], at), (figure.area[0] - 4, at), BLACK, 1)
+    return figure
+
+
+def test_powers_in_a_row_are_no_numbers_from_100_to_104() -> None:
+    figure = Figure(y=(0.5, 20000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    scale = scale_of(power_labels(figure, [0, 1, 2, 3, 4]))
+    assert scale.log
+    assert (scale.low, scale.high) == pytest.approx((0.5, 20000), rel=0.03)
+
+
+def test_two_powers_make_a_scale_where_the_small_ticks_between_them_agree() -> None:
+    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    scale = scale_of(decade_ticks(power_labels(figure, [2, 3]), 2, 3))
+    assert (scale.low, scale.high) == pytest.approx((50, 5000), rel=0.03)
+
+
+def test_two_powers_alone_make_no_scale() -> None:
+    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    with pytest.raises(AbstainError):
+        scale_of(power_labels(figure, [2, 3]))
+
+
+def test_a_label_that_was_read_is_not_read_again_at_the_next_tick() -> None:
+    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    power_labels(figure, [2, 3])
+    tall = [
+        Line(line.text, (line.box[0], line.box[1] - 8, line.box[2], line.box[3] + 8), 0.95)
+        if line.text in ("102", "103")
+        else line
+        for line in figure.lines
+    ]
+    figure.lines = tall
+    at = round(figure.py(100)) + 28
+    cv2.line(figure.image, (figure.area[0], at), (figure.area[0] - 5, at), BLACK, 1)
+    asked: list[int] = []
+
+    def reread(crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        asked.append(len(crops))
+        return [("102", 0.99) for _ in crops]
+
+    with pytest.raises(AbstainError):
+        scale_of(figure, reread=reread)
+    assert asked == []
+
+
+def test_a_title_with_a_number_above_the_axis_is_no_offset() -> None:
+    figure = Figure().axes()
+    figure.text("Figure 3", 110, 12)
+    assert scale_of(figure).high == pytest.approx(100, abs=0.5)
+
+
+def slanted(ticks: Sequence[float], small: Sequence[float] = ()) -> Figure:
+    """Labels of an x axis that hang down to the right from their ticks."""
+    figure = Figure(x=(0, 50000)).frame().y_axis([0, 25, 50, 75, 100])
+    for value in (*ticks, *small):
+        cv2.line(figure.image, (round(figure.px(value)), 420), (round(figure.px(value)), 425), BLACK, 1)
+    for value in ticks:
+        left = figure.px(value) - 4
+        figure.lines.append(Line(f"{value:g}", (left, 428.0, left + 42, 470.0), 0.98))
+    return figure
+
+
+def test_slanted_labels_stand_at_their_ticks_and_not_below_their_middles() -> None:
+    scale = scale_of(slanted([10000, 20000, 30000, 40000]), "bottom")
+    assert (scale.low, scale.high) == pytest.approx((0, 50000), abs=200)
+
+
+def test_slanted_labels_among_small_ticks_make_no_scale() -> None:
+    small = [5000 * k for k in range(1, 10, 2)] + [2500 * k for k in range(1, 20, 2)]
+    with pytest.raises(AbstainError):
+        scale_of(slanted([10000, 20000, 30000, 40000], small), "bottom")
+
+
+def test_lying_labels_of_three_digits_are_not_slanted() -> None:
+    figure = Figure(x=(400, 750)).frame().y_axis([0, 25, 50, 75, 100])
+    for value in (400, 450, 500, 550, 600, 650, 700, 750):
+        at = figure.px(value)
+        for k in range(5):
+            mark = round(at) + 10 * k
+            cv2.line(figure.image, (mark, 420), (mark, 424), BLACK, 1)
+        figure.lines.append(Line(f"{value}", (at - 12, 428.0, at + 12, 444.0), 0.98))
+    assert (scale_of(figure, "bottom").low, scale_of(figure, "bottom").high) == pytest.approx((400, 750), abs=3)

@@ -80,3 +80,86 @@ def test_a_thick_spine_beside_names_is_no_handle() -> None:
         lines.append(Line("Method", (230.0, y - 9.0, 290.0, y + 11.0), 0.99))
     figure = picture.prepare(page, lines)
     assert legend.find_entries(figure, texts.tokens(figure.lines), set()) == []
+
+
+def written(page: Pixels, text: str, x: int, y: int) -> Line:
+    """Writes a name and gives the line that OCR makes of it."""
+    cv2.putText(page, text, (x, y + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, GREY, 1, cv2.LINE_AA)
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0]
+    return Line(text, (x - 2.0, y - 10.0, x + width + 2.0, y + 10.0), 0.98)
+
+
+def found_in(page: Pixels, lines: Sequence[Line]) -> dict[str, Entry]:
+    figure = picture.prepare(page, lines)
+    return {entry.name: entry for entry in legend.find_entries(figure, texts.tokens(figure.lines), set())}
+
+
+def test_a_handle_between_two_names_is_the_nearer_ones() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    lines = [written(page, "Sorghum", 60, 50), written(page, "Rice", 210, 50)]
+    cv2.line(page, (136, 50), (172, 50), BLUE, 3)  # behind the first name, as gnuplot has it
+    cv2.line(page, (250, 50), (262, 50), ORANGE, 3)
+    assert np.abs(found_in(page, lines)["Sorghum"].colour - np.array(BLUE)).max() < 12
+    assert "Rice" not in found_in(page, lines) or np.abs(found_in(page, lines)["Rice"].colour - BLUE).max() > 60
+
+
+def test_letters_of_a_name_beside_are_no_handle() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    lines = [written(page, "Apples", 60, 50), written(page, "Cherries", 300, 50)]
+    for x in (140, 380):
+        for index, letter in enumerate("Pear"):  # not read
+            cv2.putText(page, letter, (x + 12 * index, 55), cv2.FONT_HERSHEY_SIMPLEX, 0.5, GREY, 1, cv2.LINE_AA)
+    assert found_in(page, lines) == {}
+
+
+def test_tinted_edges_of_letters_do_not_hide_a_handle_within_the_box() -> None:
+    page = np.full((160, 400, 3), 255, np.uint8)
+    lines = []
+    for y, name, colour in ((50, "shadow", BLUE), (74, "validation", ORANGE)):
+        cv2.line(page, (40, y), (52, y), colour, 2)
+        line = written(page, name, 56, y)
+        lines.append(Line(f"-{name}", (36.0, *line.box[1:]), 0.97))
+        page[y - 2 : y + 2, 72] = (150, 60, 60)  # what subpixel rendering leaves at a letter
+    assert set(found_in(page, lines)) == {"shadow", "validation"}
+
+
+def test_two_names_with_a_marker_between_them_are_no_name() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    cv2.circle(page, (48, 50), 4, BLUE, -1)
+    line = written(page, "M. luteus  E. coli", 60, 50)
+    assert found_in(page, [Line("M. luteus • E. coli", line.box, 0.9)]) == {}
+
+
+def cut_names(reread: Sequence[tuple[str, float]] | None) -> list[str]:
+    page = np.full((160, 400, 3), 255, np.uint8)
+    lines = []
+    for y, name, colour in ((50, "Rice", BLUE), (74, "Wheat", ORANGE)):
+        cv2.line(page, (20, y), (50, y), colour, 3)
+        lines.append(written(page, name, 62, y))
+    x0, y0, x1, y1 = lines[1].box
+    lines[1] = Line("eat", (x0 + 23, y0, x1, y1), 0.95)
+    figure = picture.prepare(page, lines)
+    again = None if reread is None else (lambda _: list(reread))
+    return [entry.name for entry in legend.find_entries(figure, texts.tokens(figure.lines), set(), again)]
+
+
+def test_a_name_whose_first_letters_ocr_left_out_is_read_again() -> None:
+    assert cut_names([("Wheat", 0.99)]) == ["Rice", "Wheat"]
+
+
+def test_a_name_that_was_cut_off_names_nothing_where_it_cannot_be_read_again() -> None:
+    assert "eat" not in cut_names(None)
+
+
+def test_a_handle_within_the_box_of_its_name_keeps_the_name_before_it_out() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    lines = [written(page, "DuckDB", 100, 50)]
+    cv2.line(page, (60, 50), (90, 50), BLUE, 4)
+    cv2.line(page, (160, 50), (190, 50), ORANGE, 4)
+    second = written(page, "PostgreSQL", 198, 50)
+    lines.append(Line("PostgreSQL", (lines[0].box[2] - 4.0, *second.box[1:]), 0.98))
+    figure = picture.prepare(page, lines)
+    found = legend.find_entries(
+        figure, texts.tokens(figure.lines), set(), lambda crops: [("DuckDB  PostgreSQL", 0.99) for _ in crops]
+    )
+    assert [entry.name for entry in found] == ["DuckDB", "PostgreSQL"]

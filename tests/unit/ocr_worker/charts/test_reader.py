@@ -11,7 +11,8 @@ import pytest
 
 from llava_graph.chart import ABSTENTION_REASONS, Chart, Fact, Panel, Series, from_json, to_json
 from llava_graph.ocr import Line
-from ocr_worker.charts import REVISION, Deadline, read_chart
+from ocr_worker.charts import REVISION, Deadline, colours, kinds, picture, read_chart, reader
+from ocr_worker.charts.areas import Area
 from tests.unit.ocr_worker.charts.drawing import BLACK, BLUE, GREEN, ORANGE, RED, Figure
 
 
@@ -575,3 +576,157 @@ def test_a_large_figure_is_read_with_positions_in_its_own_pixels() -> None:
     (series,) = only(read(figure)).series
     end = series.points[-1]
     assert (end.px, end.py) == pytest.approx((2300, figure.py(90)), abs=6)
+
+
+# What was claimed wrongly before
+
+
+def test_a_number_upon_a_bar_is_no_power_of_ten() -> None:
+    figure = Figure(x=(-0.5, 3.5), y=(0, 150)).frame("lb").y_axis([0, 50, 100, 150])
+    figure.x_axis(range(4), ["Ash", "Elm", "Fir", "Oak"])
+    for index, value in enumerate((107, 63, 104, 120)):
+        figure.bar(index, 0, value)
+        figure.text(str(value), figure.px(index), figure.py(value) - 11)
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == {"Ash": 107, "Elm": 63, "Fir": 104, "Oak": 120}
+
+
+def test_gaps_between_lying_bars_are_no_broken_axis() -> None:
+    area = Area(80.0, 30.0, 600.0, 420.0)
+    figure = Figure()
+    for y0 in range(30, 420, 65):
+        cv2.rectangle(figure.image, (80, y0), (300, y0 + 54 if y0 < 355 else 420), BLUE, -1)
+    assert not reader.spine_interrupted(picture.prepare(figure.image, []), area)
+    broken_spine = Figure().frame("l")
+    broken_spine.image[220:230, 75:85] = 255
+    assert reader.spine_interrupted(picture.prepare(broken_spine.image, []), area)
+
+
+def lying_without_names() -> Figure:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame().x_axis([0, 20, 40, 60, 80, 100])
+    for index, value in enumerate((20, 90, 55)):
+        figure.lying_bar(index, value)
+        at = round(figure.py(index))
+        figure.image[at - 6 : at + 6, 46:70:2] = 40
+    return figure
+
+
+def test_names_that_ocr_missed_are_read_left_of_lying_bars() -> None:
+    figure = lying_without_names()
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        assert all(crop.shape[0] < 25 and crop.shape[1] < 40 for crop in crops)
+        return [(text, 0.99) for text, _ in zip(("Fox", "Dog", "Cat"), crops, strict=True)]
+
+    panel = only(read_chart(figure.image, figure.lines, Deadline(60), reread))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Cat": 20, "Dog": 90, "Fox": 55}, abs=1)
+    assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
+    unsure = read_chart(figure.image, figure.lines, Deadline(60), lambda crops: [("Fox", 0.2) for _ in crops])
+    assert nothing_claimed(unsure) == {"axis_not_calibrated"}
+
+
+@pytest.mark.parametrize("begin", [80, 40])
+def test_lying_bars_that_begin_before_the_area_are_seen_to_be_cut(begin: int) -> None:
+    figure = Figure(x=(0, 100), y=(-0.5, 2.5)).frame("lb")
+    for index, value in enumerate((40, 90, 55)):
+        figure.lying_bar(index, value)
+        y0, y1 = round(figure.py(index + 0.3)), round(figure.py(index - 0.3))
+        figure.image[y0 : y1 + 1, begin : 80 if begin < 80 else 82] = BLUE
+    made = picture.prepare(figure.image, [])
+    view = colours.view(made, Area(80.0, 30.0, 600.0, 420.0, left=True, bottom=True), [])
+    layers = colours.nearest(view, [np.array(BLUE, np.float32)])
+    boxes = kinds.rectangles(layers[0].mask)
+    base = kinds.common_base(boxes)
+    assert base is not None
+    assert reader.continues(made, view, layers, [boxes], base) == (begin < 80)
+
+
+def test_candlesticks_are_no_curve() -> None:
+    mask = np.zeros((300, 500), np.uint8)
+    sizes = np.random.default_rng(3).uniform(9, 60, 24).round().astype(int).tolist()
+    for index, size in enumerate(sizes):
+        x, middle = 10 + 19 * index, round(150 + 40 * np.sin(index / 4))
+        cv2.line(mask, (x + 5, middle - size // 2 - 14), (x + 5, middle + size // 2 + 14), 1, 1)
+        filled = 1 if index % 3 == 0 else 0
+        cv2.rectangle(mask, (x, middle - size // 2), (x + 10, middle + size // 2), filled, -1)
+        cv2.rectangle(mask, (x, middle - size // 2), (x + 10, middle + size // 2), 1, 1)
+    drawn = mask > 0
+    assert kinds.shapes(colours.Layer(np.array(BLUE, np.float32), drawn, drawn.astype(np.float32))).form == "fill"
+
+
+def test_one_name_for_several_colours_of_bars_names_none() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    figure.x_axis(range(3), ["Ash", "Elm", "Fir"])
+    for index in range(3):
+        figure.bar(index - 0.25, 0, 40 + 10 * index, 0.25, BLUE).bar(index, 0, 70 - 10 * index, 0.25, ORANGE)
+    figure.legend(["Alone"], [BLUE], x=470, y=60, kind="patch")
+    assert nothing_claimed(read(figure)) == {"unnamed_series"}
+
+
+def test_a_legend_below_two_panels_is_of_both() -> None:
+    left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
+    right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
+    for panel in (left, right):
+        panel.curve(lambda x: 10 + 7 * x, BLUE).curve(lambda x: 70 - 4 * x, ORANGE)
+    left.legend(["Up"], [BLUE], x=430, y=480).legend(["Down"], [ORANGE], x=520, y=480)
+    left.image = np.minimum(left.image, right.image)
+    left.lines = left.lines + right.lines
+    first, second = read(left).panels
+    assert set(claimed(first)) == set(claimed(second)) == {"Up", "Down"}
+
+
+def test_a_last_point_that_was_not_joined_costs_the_end_and_the_extremes() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 0 * x, BLUE, end=8.8)
+    cv2.circle(figure.image, (round(figure.px(8.85)), round(figure.py(70))), 5, BLUE, -1)
+    (series,) = only(read(figure)).series
+    assert {f.kind for f in series.facts} & {"last", "maximum", "trend"} == set()
+
+
+def test_an_error_bar_at_an_end_does_not_cost_it() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 2 * x, BLUE, start=1, end=9, marker=4)
+    for x in (1.0, 3.0, 5.0, 7.0, 9.0):
+        at = round(figure.px(x))
+        cv2.line(
+            figure.image, (at, round(figure.py(20 + 2 * x))), (at, round(figure.py(40 + 2 * x))), BLUE, 1, cv2.LINE_AA
+        )
+    (series,) = only(read(figure)).series
+    assert fact(series, "last").y == pytest.approx(48, abs=3)
+
+
+def test_curves_that_a_legend_cuts_together_have_no_known_ends() -> None:
+    figure = Figure().axes().curve(lambda x: 70 + 0.5 * x, BLUE).curve(lambda x: 80 + 0.3 * x, ORANGE)
+    figure.curve(lambda x: 10 + x, GREEN)
+    figure.image[40:190, 462:600] = 255
+    figure.legend(["Up", "Top", "Low"], [BLUE, ORANGE, GREEN], x=470, y=70)
+    figure.frame()
+    series = claimed(only(read(figure)))
+    assert fact(series["Low"], "last").y == pytest.approx(20, abs=2)
+    for name in ("Up", "Top"):
+        assert "last" not in {f.kind for f in series[name].facts}
+
+
+def test_ticks_that_point_inwards_are_no_part_of_a_black_curve() -> None:
+    figure = Figure().axes().curve(lambda x: 40 + 3 * x, BLACK).curve(lambda x: 80 - 4 * x, ORANGE)
+    for k in range(1, 50):
+        at = round(figure.px(k / 5))
+        for y0, y1 in ((30, 38), (412, 420)):
+            cv2.line(figure.image, (at, y0), (at, y1), BLACK, 1)
+    figure.legend(["Black", "Orange"], [BLACK, ORANGE], x=100, y=60)
+    series = claimed(only(read(figure)))
+    assert fact(series["Black"], "last").y == pytest.approx(70, abs=2)
+    assert fact(series["Black"], "maximum").y == pytest.approx(70, abs=2)
+
+
+def test_gaps_of_dashes_above_another_curve_are_no_missing_ink() -> None:
+    figure = Figure().axes().curve(lambda x: 60 + 3 * x, BLUE, dash=20).curve(lambda x: 20 + x, ORANGE)
+    figure.legend(["Dashed", "Solid"], [BLUE, ORANGE], x=100, y=60)
+    assert fact(claimed(only(read(figure)))["Dashed"], "trend").text == "rises"
+
+
+def test_a_faint_last_step_costs_the_end() -> None:
+    figure = Figure().axes().curve(lambda x: 30 + 0 * x, BLUE, end=8.8)
+    pale = tuple(round(255 - 0.38 * (255 - channel)) for channel in BLUE)
+    at = round(figure.px(8.8))
+    cv2.rectangle(figure.image, (at, round(figure.py(60))), (at + 1, round(figure.py(30))), pale, -1)
+    (series,) = only(read(figure)).series
+    assert "last" not in {f.kind for f in series.facts}

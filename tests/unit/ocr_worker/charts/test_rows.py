@@ -62,3 +62,26 @@ def test_a_label_at_the_end_of_a_spine_does_not_make_it_longer() -> None:
     assert min(stroke.start for stroke in figure.horizontals) >= 78
     (area,) = areas.find_areas(figure, texts.tokens(figure.lines))
     assert np.allclose((area.x0, area.x1, area.y1), (80, 360, 220), atol=2)
+
+
+def test_words_placed_by_their_letters_are_no_labels_where_they_can_be_read_again() -> None:
+    figure = drawn("0 100 150 200 250 300")  # more words than pieces of ink
+    apart = rows.apart(figure, texts.tokens(figure.lines), lambda crops: [("", 0.0) for _ in crops])
+    assert apart == []
+
+
+def test_of_a_row_of_many_labels_a_part_is_read() -> None:
+    image = np.full((200, 1200, 3), 255, np.uint8)
+    for k in range(26):
+        image[104:116, 40 + 44 * k : 60 + 44 * k] = 40
+    joined = " ".join(f"{k}" for k in range(26)).replace("0 1", "01", 1)
+    figure = picture.prepare(image, [Line(joined, (37.0, 100.0, 1165.0, 120.0), 0.98)])
+    asked: list[int] = []
+
+    def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        asked.append(len(crops))
+        return [(str(2 * k), 0.9) for k, _ in enumerate(crops)]
+
+    apart = rows.apart(figure, texts.tokens(figure.lines), reread)
+    assert asked == [13]
+    assert [round(token.x) for token in apart] == [50 + 88 * k for k in range(13)]
