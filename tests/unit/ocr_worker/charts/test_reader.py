@@ -121,13 +121,15 @@ def test_names_that_ocr_joined_are_read_again_below_their_bars() -> None:
         assert all(crop.shape[1] < 60 for crop in crops)
         return [(text, 0.99) for text, _ in zip(("Mar", "Apr", "May", "Jun"), crops, strict=True)]
 
-    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    panel = only(read_chart(figure.image, figure.lines, Deadline(60), reread))
     assert {p.x: p.y for p in panel.series[0].points} == pytest.approx(
         {"Mar": 30, "Apr": 75, "May": 52, "Jun": 40}, abs=1
     )
-    assert nothing_claimed(read_chart(figure.image, figure.lines)) == {"axis_not_calibrated"}
+    assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
     # What is read again must be what was read before.
-    unlike = read_chart(figure.image, figure.lines, reread=lambda crops: [(f"x{k}", 0.9) for k, _ in enumerate(crops)])
+    unlike = read_chart(
+        figure.image, figure.lines, Deadline(60), lambda crops: [(f"x{k}", 0.9) for k, _ in enumerate(crops)]
+    )
     assert nothing_claimed(unlike) == {"axis_not_calibrated"}
 
 
@@ -167,7 +169,7 @@ def test_turned_names_that_ocr_read_in_pieces_are_read_again() -> None:
         assert all(crop.shape[1] > 4 * crop.shape[0] for crop in crops)  # turned to be read
         return [(f"alpha = {index}5", 0.99) for index, _ in enumerate(crops)]
 
-    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    panel = only(read_chart(figure.image, figure.lines, Deadline(60), reread))
     assert panel.x.categories == ("alpha = 05", "alpha = 15", "alpha = 25")
 
 
@@ -182,7 +184,7 @@ def test_slanted_names_are_not_taken_for_joined_ones() -> None:
     def reread(crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
         return [(f"/{index}", 0.9) for index, _ in enumerate(crops)]
 
-    panel = only(read_chart(figure.image, figure.lines, reread=reread))
+    panel = only(read_chart(figure.image, figure.lines, Deadline(60), reread))
     assert not set(panel.x.categories) & {"/0", "/1", "/2"}
 
 
