@@ -30,7 +30,7 @@ PAGE_STAMP := $(VENV)/.installed-page-tests
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-# Processes that `make test` runs the tests in: as many as there are cores, up to four. JOBS=0 runs them in pytest's own,
+# Processes that `make test` and `make test-page` run the tests in: as many as there are cores, up to four. JOBS=0 runs them in pytest's own,
 # as --pdb wants it.
 JOBS ?= auto
 
@@ -66,7 +66,7 @@ test-hostile: $(STAMP) ## Run the tests of hostile input and faults
 	$(BIN)/pytest tests/hostile $(ARGS)
 
 test-page: setup-page ## Run the page's tests in Chromium
-	$(BIN)/pytest tests/page $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 tests/page $(ARGS)
 
 # The browser is the system's. Where it is missing, root on Debian has it installed; otherwise the command says what to do.
 setup-page: $(PAGE_STAMP)
