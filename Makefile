@@ -30,8 +30,8 @@ PAGE_STAMP := $(VENV)/.installed-page-tests
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-# Processes that `make test` and `make test-page` run the tests in: as many as there are cores, up to four. JOBS=0 runs them in pytest's own,
-# as --pdb wants it.
+# Processes that `make test` and `make test-page` run the tests in: as many as there are cores, up to four. JOBS=0 runs
+# them in pytest's own, as --pdb wants it.
 JOBS ?= auto
 
 # Passed on to the command behind a target: make test ARGS="-k queue", make up ARGS="--port 0".
