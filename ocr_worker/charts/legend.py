@@ -7,6 +7,7 @@ no data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -235,11 +236,32 @@ def _entries_at(picture: Picture, words: Sequence[Token], side: int) -> list[tup
     """Each text that has a handle at its left (-1) or right (1), with the entry that the two make."""
     found = []
     for token in words:
+        if _is_joined(picture, token):
+            continue
         beside = [t for t in words if t is not token and abs(t.y - token.y) < 0.5 * token.height and _is_word(t)]
         entry = _entry(picture, token, side, beside)
         if entry is not None:
             found.append((token, entry))
     return found
+
+
+def _is_joined(picture: Picture, token: Token) -> bool:
+    """Whether a text with a dash between its words holds the handle that the dash was: several names in one, which
+    were not taken apart."""
+    if not re.search(r"\S\s*[-–—_~=]\s*\S", token.text[1:]):
+        return False
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    start = max(x0 + round(token.height), 0)
+    part = picture.rgb[max(y0, 0) : y1, start:x1].astype(np.float32)
+    if not part.size:
+        return False
+    own = _text_colour(picture, token)
+    ink = picture.distance[max(y0, 0) : y1, start:x1] > 2 * COLOURED
+    tinted = ink & (np.ptp(part, axis=2) > 2 * COLOURED) & (np.linalg.norm(part - own, axis=2) > 2 * COLOURED)
+    long = cv2.morphologyEx(
+        tinted.astype(np.uint8), cv2.MORPH_OPEN, np.ones((1, max(round(HANDLE_WIDE * token.height), 3)), np.uint8)
+    )
+    return bool(long.any())
 
 
 def _is_word(token: Token) -> bool:

@@ -163,3 +163,17 @@ def test_a_handle_within_the_box_of_its_name_keeps_the_name_before_it_out() -> N
         figure, texts.tokens(figure.lines), set(), lambda crops: [("DuckDB  PostgreSQL", 0.99) for _ in crops]
     )
     assert [entry.name for entry in found] == ["DuckDB", "PostgreSQL"]
+
+
+def test_a_row_of_names_with_dashes_for_its_handles_is_no_name() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    line = written(page, "Norway       France", 60, 50)
+    cv2.line(page, (40, 50), (52, 50), BLUE, 2)
+    cv2.line(page, (132, 50), (144, 50), ORANGE, 2)
+    assert found_in(page, [Line("Norway - France", line.box, 0.9)]) == {}
+
+
+def test_a_name_with_a_dash_is_a_name() -> None:
+    page = np.full((120, 600, 3), 255, np.uint8)
+    cv2.line(page, (30, 50), (52, 50), BLUE, 2)
+    assert set(found_in(page, [written(page, "Norway - north", 60, 50)])) == {"Norway - north"}
