@@ -166,13 +166,13 @@ def test_the_demo_explains_every_example_and_leaves_nothing_behind(examples: lis
 
 
 def _engine_processes() -> list[bytes]:
-    """Command lines of the engines on this machine."""
+    """Command lines of this checkout's engines: not of those in containers, which come and go beside the tests."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes()
         except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
             continue
-        if b"\0serve\0" in command:
+        if b"\0serve\0" in command and str(REPOSITORY).encode() in command:
             found.append(command)
     return sorted(found)
