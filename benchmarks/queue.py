@@ -143,7 +143,7 @@ async def redis_server(folder: Path) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def worker(redis_url: str, redis: Redis) -> AsyncIterator[None]:
     """The worker, as soon as it has announced itself."""
-    settings = WorkerSettings(redis_url=redis_url, log_level="error")
+    settings = WorkerSettings(redis_url=redis_url, log_level="error", charts=False)  # the queue alone
     async with _process([sys.executable, "-m", "benchmarks.idle_ocr_worker"], env=settings.to_environment()):
         async with asyncio.timeout(START_S):
             while not await _is_there(redis):  # noqa: ASYNC110 - Redis sends no event for it
