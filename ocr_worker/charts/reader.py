@@ -554,7 +554,8 @@ def _curves_or_points(
     if len(kept) > MAX_SERIES:
         return replace(empty, abstained="too_many_series")
     if y is None:
-        return replace(empty, abstained="axis_not_calibrated")
+        other = axes_.is_of_other_scale(layout.left)
+        return replace(empty, abstained="unsupported_scale" if other else "axis_not_calibrated")
     if checks.unexplained_share(view, layers) > checks.UNEXPLAINED:
         return replace(empty, abstained="unexplained_ink")
     if kind == "scatter":

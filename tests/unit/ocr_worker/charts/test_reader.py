@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 
 from llava_graph.chart import ABSTENTION_REASONS, Chart, Fact, Panel, Series, from_json, to_json
 from llava_graph.ocr import Line
-from ocr_worker.charts import REVISION, Deadline, colours, kinds, picture, read_chart, reader
+from ocr_worker.charts import REVISION, Deadline, colours, kinds, lines, picture, read_chart, reader
 from ocr_worker.charts.areas import Area
+from ocr_worker.charts.tracing import Trace
 from tests.unit.ocr_worker.charts.drawing import BLACK, BLUE, GREEN, ORANGE, RED, Figure
 
 
@@ -257,6 +260,14 @@ def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> No
     assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
 
 
+def test_few_points_of_which_some_lie_in_a_heap_are_not_claimed() -> None:
+    xs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, *(8 + 0.06 * i for i in range(10))]
+    ys = [20.0, 30.0, 25.0, 40.0, 35.0, 50.0, *(60 + (7 * i) % 5 for i in range(10))]
+    (series,) = only(read(Figure().axes().points(xs, ys, radius=6))).series
+    assert series.abstained == "points_overlap"
+    assert not series.points
+
+
 def test_a_cloud_without_single_points_is_no_curve() -> None:
     rng = np.random.default_rng(5)
     xs = rng.uniform(1, 9, 800)
@@ -288,6 +299,12 @@ def test_a_page_without_axes_is_abstained_from() -> None:
 def test_an_axis_without_three_labels_that_agree_costs_the_panel() -> None:
     figure = Figure().frame().x_axis([0, 5, 10]).y_axis([0, 100], ["low 1", "high 9"]).curve(lambda x: 9 * x, BLUE)
     assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
+
+
+def test_numbers_in_order_that_no_line_and_no_logarithm_fits_are_of_another_scale() -> None:
+    squares = ["0", "1", "4", "9", "16", "25"]
+    figure = Figure().frame().x_axis([0, 5, 10]).y_axis([0, 20, 40, 60, 80, 100], squares)
+    assert nothing_claimed(read(figure.curve(lambda x: 9 * x, BLUE))) == {"unsupported_scale"}
 
 
 def test_two_value_axes_are_abstained_from() -> None:
@@ -401,6 +418,20 @@ def test_much_ink_that_no_series_explains_costs_the_panel() -> None:
 def test_a_curve_that_is_half_missing_is_not_claimed() -> None:
     figure = Figure().axes().curve(lambda x: 9 * x, BLUE, end=3).curve(lambda x: 9 * x, BLUE, start=7)
     assert nothing_claimed(read(figure)) == {"low_coverage"}
+
+
+def test_a_curve_that_is_not_found_again_where_it_was_traced_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracing is made to go astray, since the check is there for errors of it that are not known."""
+    real = lines.trace
+
+    def astray(*arguments: Any) -> Trace:
+        traced = real(*arguments)
+        return replace(traced, heights=traced.heights + 12)
+
+    figure = Figure().axes().curve(lambda x: 20 + 5 * x, BLUE)
+    assert claimed(only(read(figure)))
+    monkeypatch.setattr(lines, "trace", astray)
+    assert nothing_claimed(read(figure)) == {"redrawing_differs"}
 
 
 def test_an_end_is_not_claimed_where_ink_goes_on_past_the_area() -> None:
