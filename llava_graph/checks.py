@@ -127,6 +127,12 @@ class _Judged:
 
 _UNDECIDED = _Judged("unsupported")
 
+_DENIED = re.compile(r"\bno (?:such |curve |series |bar )?$", re.IGNORECASE)
+
+_OF_RANGE = frozenset(("between", "from", "range", "ranges"))
+_OF_CORRELATION = frozenset(("correlation", "correlated", "r"))
+"""Words before a number, in its sentence, that say which number of a cloud of points it is."""
+
 
 class _Checker:
     """Checks one answer."""
@@ -148,7 +154,7 @@ class _Checker:
         found: dict[tuple[int, int], Check] = {}
         claims = itertools.islice(self._claims(), 4 * MAX_CHECKS)
         others = itertools.islice(self._other_numbers(), MAX_CHECKS)
-        parts = (claims, self._factors(), others, self._other_trends(), self._names())
+        parts = (claims, self._factors(), others, self._clouds(), self._other_trends(), self._names())
         for check in itertools.chain(*parts):
             place = (check.start, check.end)
             before = found.get(place)
@@ -530,6 +536,37 @@ class _Checker:
         """Whether a crossing may be told by its height rather than its place."""
         return fact.y is not None and _axis(panel).share(number.value, fact.y) <= _DIFFERS_BEYOND
 
+    def _clouds(self) -> Iterator[Check]:
+        """Of "lie between 2 and 8" and "correlation 0.93": numbers that are those of a scatter series."""
+        series_of = [
+            (p, s, series)
+            for p, panel in enumerate(self._chart.panels)
+            for s, series in enumerate(panel.series)
+            if panel.kind == "scatter" and not series.abstained
+        ]
+        for number in numbers_in(self._answer) if series_of else ():
+            before = self._answer[: number.start]
+            words = set(before[max(before.rfind(". "), before.rfind("? ")) + 1 :].casefold().split())
+            for p, s, series in series_of:
+                for index, fact in enumerate(series.facts):
+                    if self._is_of_cloud(number, words, p, fact):
+                        at = Reading(p, s, fact=index)
+                        yield Check(number.start, number.end, "number", "read", at)
+
+    def _is_of_cloud(self, number: Number, words: set[str], p: int, fact: Fact) -> bool:
+        if fact.kind == "correlation":
+            is_near = fact.y is not None and abs(number.value - fact.y) <= number.half_step + 0.005
+            return is_near and not words.isdisjoint(_OF_CORRELATION)
+        if fact.kind not in ("x_range", "y_range") or words.isdisjoint(_OF_RANGE):
+            return False
+        panel = self._chart.panels[p]
+        low, high = fact.x, fact.y
+        if isinstance(low, str) or low is None or high is None:
+            return False
+        axis = self._axes[p] if fact.kind == "y_range" else _x_range(panel, [low, high])
+        allowed = _AGREES_WITHIN + min(_rounding(number, axis), _AGREES_WITHIN)
+        return any(axis.share(number.value, end) <= allowed for end in (low, high))
+
     # Comparisons
 
     def _extreme(self, claim: Claim) -> _Judged:
@@ -788,7 +825,9 @@ class _Checker:
 
     def _names(self) -> Iterator[Check]:
         for mark in unsupported(self._answer, [*(line.text for line in self._lines), self._caption]):
-            if mark.kind == "name":
+            # "There is no Zorb" claims of no name that it stands in the figure.
+            is_denied = _DENIED.search(self._answer, max(mark.start - 20, 0), mark.start) is not None
+            if mark.kind == "name" and not is_denied:
                 yield Check(mark.start, mark.end, "name", "unsupported")
 
     # The figure

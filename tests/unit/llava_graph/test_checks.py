@@ -206,6 +206,32 @@ def test_thousands_and_percent_of_what_was_read_are_another_unit() -> None:
     assert only("bars", "The highest bar is loam at about 7400.", "7400").verdict == "unsupported"
 
 
+def test_numbers_of_a_cloud_are_read_where_the_sentence_says_which_they_are() -> None:
+    xs = [float(x) for x in range(12)]
+    ys = [3.0, 2.0, 9.0, 5.0, 11.0, 8.0, 7.0, 14.0, 12.0, 10.0, 16.0, 13.0]
+    cloud = Chart((panel("scatter", Axis("Dose", scale="linear"), Axis("Yield", scale="linear"), series("A", xs, ys)),))
+    r = next(fact.y for fact in cloud.panels[0].series[0].facts if fact.kind == "correlation")
+    text = f"The points of A lie between 2 and 16. Their correlation is {r:.2f}. There are 16 of {r:.2f}."
+    found = [(text[c.start : c.end], c.verdict) for c in checks(text, chart=cloud) if c.kind == "number"]
+    assert found == [
+        ("2", "read"),
+        ("16", "read"),
+        (f"{r:.2f}", "read"),
+        ("16", "unsupported"),
+        (f"{r:.2f}", "unsupported"),
+    ]
+    wrong = f"Their correlation is {-r:.2f}."
+    assert [c.verdict for c in checks(wrong, chart=cloud)] == ["unsupported"]
+
+
+def test_name_that_is_said_not_to_be_there_is_no_unsupported_name() -> None:
+    lines = [Line("Vodira", (0, 0, 10, 10), 0.99)]
+    assert checks("There is no Zorbia in this figure.", lines) == []
+    assert checks("There is no curve Zorbia here.", lines) == []
+    (found,) = checks("There is a rise of Zorbia here.", lines)
+    assert (found.kind, found.verdict) == ("name", "unsupported")
+
+
 def test_stretch_along_x_is_no_wrong_value() -> None:
     assert "contradicted" not in dict(verdicts("growth", "Kestrol B increases from 10 to 20.")).values()
     assert "contradicted" not in dict(verdicts("growth", "Vodira rises from 10 to 20 h.")).values()
