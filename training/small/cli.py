@@ -59,7 +59,7 @@ def read(folder: Path, processes: int) -> None:
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Ends the run by the clock.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate.")
-@click.option("--start-from", type=_THERE, help="Folder of an earlier run, whose weights are taken.")
+@click.option("--start-from", type=_THERE, help="Folder of an earlier run or a delta, whose weights are taken.")
 @click.option("--read-share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of read figures.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train(

@@ -52,7 +52,6 @@ _PARTS = (
     (ContextParts(caption=False, ocr=False, chart=False), 0.05),
 )
 _LENGTH_WEIGHTS: dict[Length, float] = {"medium": 0.6, "short": 0.2, "long": 0.2}
-_MAX_TURNS = 4
 _FLAT_SHARE = 0.35
 """Of the simulated figures: one curve stays flat beside others. By chance one in twelve has that, and a model that saw
 few gives the flat curve the numbers of its neighbour."""
@@ -99,7 +98,7 @@ def conversation_about(told: Told, rng: random.Random, wording: Wording = "train
         answer = explanation(told, rng, length)
         if answer:
             pairs.append((question or worded(EXPLAIN[length], rng, wording), answer))
-    pairs += dialogue(told, rng, rng.choice((0, 2, 3, 4)) if pairs else 3, wording)
+    pairs += dialogue(told, rng, rng.choice((0, 3, 4, 5, 6)) if pairs else 5, wording)
     turns = []
     for question, answer in pairs:
         turns += [Turn("user", question), Turn("assistant", answer)]
@@ -249,7 +248,8 @@ class Conversations(IterableDataset[Tokenized]):
                 example = self._example(rng)
                 if example is not None and len(example.ids) <= LENGTHS[-1]:
                     chunk.append(example)
-            chunk.sort(key=lambda example: len(example.ids))
+            # Apart, since the loss of an example without image is not propagated back through the lowest layers.
+            chunk.sort(key=lambda example: (example.pixels is None, len(example.ids)))
             starts = list(range(0, len(chunk), self.batch_size))
             rng.shuffle(starts)
             for start in starts:

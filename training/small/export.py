@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from llava_graph.manifest import MANIFEST_FILE
-from training.small.learner import LINEAR_LAYERS, Learner
+from training.small.learner import ADAPTER_FILE, LINEAR_LAYERS, VISION_FILE, Learner
 from training.small.model import processor_of
 from weights.export import llava_hf_name
 
@@ -42,7 +42,7 @@ def export(learner: Learner, tokenizer: PreTrainedTokenizerFast, folder: Path) -
         f"{_WRAPPED}model.{name.removeprefix(_WRAPPED)}": tensor.to(torch.bfloat16).contiguous()
         for name, tensor in get_peft_model_state_dict(learner.language).items()
     }
-    save_file(factors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(factors, folder / ADAPTER_FILE, metadata={"format": "pt"})
     LoraConfig(
         r=learner.plan.rank,
         lora_alpha=learner.plan.alpha,
@@ -62,7 +62,7 @@ def export(learner: Learner, tokenizer: PreTrainedTokenizerFast, folder: Path) -
     }
     row = llava.model.get_input_embeddings().weight[llava.config.image_token_id]
     seen["image_token_embedding"] = row.detach().to(torch.bfloat16).clone()
-    save_file(seen, folder / "vision.safetensors", metadata={"format": "pt"})
+    save_file(seen, folder / VISION_FILE, metadata={"format": "pt"})
     described = llava.config.to_dict() | {"dtype": "bfloat16", "architectures": ["LlavaForConditionalGeneration"]}
     for part in ("text_config", "vision_config"):
         described[part].pop("dtype", None)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -33,11 +34,14 @@ from transformers import (
 
 from training.devices import has_bfloat16
 from training.encoding import IGNORED
+from training.small.attention import PLAIN
 from training.small.examples import Conversations, Sources, collate
 from training.small.model import build
 from training.tiny.learner import padded_to_multiple
 from training.tiny.model import normalised
 
+ADAPTER_FILE = "adapter_model.safetensors"
+VISION_FILE = "vision.safetensors"
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _ANSWER_BLOCK = 128
 
@@ -48,7 +52,7 @@ class Plan:
 
     steps: int = 1500
     budget_s: float = math.inf
-    batch_size: int = 2
+    batch_size: int = 4
     lr: float = 8e-4
     warmup_steps: int = 6
     rank: int = 32
@@ -130,14 +134,33 @@ def new_learner(base: Path, tower: Path, plan: Plan, seed: int = 0) -> tuple[Lea
 def load_learner(
     base: Path, tower: Path, trained: Path, plan: Plan | None = None
 ) -> tuple[Learner, PreTrainedTokenizerFast]:
-    """The model with what `run` left in `trained`. Raises RuntimeError when that is of another model."""
+    """The model with what `run` left in `trained`, or with the delta that `export` wrote there.
+
+    Raises RuntimeError when that is of another model.
+    """
     learner, tokenizer = new_learner(base, tower, plan or Plan())
-    learned = load_file(trained / "model.safetensors")
+    learned = _of_delta(trained) if (trained / ADAPTER_FILE).exists() else load_file(trained / "model.safetensors")
     found = learner.load_state_dict(learned, strict=False)
     wanted = {name for name, parameter in learner.named_parameters() if parameter.requires_grad}
     if found.unexpected_keys or wanted - learned.keys():
         raise RuntimeError(f"{trained} is not of this model")
     return learner, tokenizer
+
+
+def _of_delta(folder: Path) -> dict[str, torch.Tensor]:
+    """What learns, by the learner's names, from a delta: LoRA and projector (its tower is that of `tower`)."""
+    adapter = load_file(folder / ADAPTER_FILE)
+    factors = {}
+    for name, tensor in adapter.items():
+        # The delta names the modules of the causal language model, and leaves out the adapter's name.
+        inner = name.removeprefix("base_model.model.model.").replace(".weight", ".default.weight")
+        factors[f"llava.model.language_model.{inner}"] = tensor.float()
+    projector = {
+        f"llava.model.{name}": tensor.float()
+        for name, tensor in load_file(folder / VISION_FILE).items()
+        if name.startswith("multi_modal_projector.")
+    }
+    return factors | projector
 
 
 class _Clock(TrainerCallback):
@@ -169,8 +192,7 @@ def run(
 ) -> None:
     """Train in place, leaving checkpoints in `out`; goes on from the last checkpoint that is there."""
     if has_bfloat16() and not torch.cuda.is_available():
-        # On a CPU the fused kernel takes longer in bfloat16 than plain matrix products do (torch 2.13).
-        learner.llava.set_attn_implementation("eager")
+        learner.llava.model.language_model.set_attn_implementation(PLAIN)
     clock = _Clock(plan.budget_s)
 
     def rate(step: int) -> float:
@@ -207,5 +229,7 @@ def run(
         callbacks=[clock],
         optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
     )
-    trainer.train(resume_from_checkpoint=True if resumed else None)
+    # Autocast gives LoRA's products their type; peft's own cast to float32 before it costs a sixth of a step.
+    with disable_input_dtype_casting(learner.language):
+        trainer.train(resume_from_checkpoint=True if resumed else None)
     trainer.save_model(str(out))

@@ -197,6 +197,9 @@ def _curves(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -
         yield f"Both curves {verb}." if len(claimed) == 2 else f"All {_count(len(claimed))} curves {verb}."
     clauses = [clause for i in claimed if (clause := course(panel, data, i, rng))]
     yield from _joined(clauses, rng)
+    if data.kind == "scatter" and len(claimed) <= 4:
+        for i in claimed:
+            yield from cloud(panel, data, i, rng, length)
     if length != "short":
         for i in claimed:
             yield from _extremes(panel, data, i, rng)
@@ -219,7 +222,11 @@ def _joined(clauses: Sequence[str], rng: random.Random) -> Iterator[str]:
 
 def capital(clause: str) -> str:
     """Names keep their letters."""
-    return clause[0].upper() + clause[1:] if clause.startswith(("the curve", "the points", "one curve")) else clause
+    return (
+        clause[0].upper() + clause[1:]
+        if clause.startswith(("the curve", "the points", "the series", "one curve"))
+        else clause
+    )
 
 
 def who(panel: ToldPanel, data: Panel, index: int) -> str:
@@ -261,6 +268,20 @@ def course(panel: ToldPanel, data: Panel, index: int, rng: random.Random) -> str
     start = f" from about {write.y(first.y)}{unit}" if first else ""
     end = f" to about {write.y(last.y)}{unit}" if last else ""
     return f"{subject} {verb}{start}{end}"
+
+
+def cloud(panel: ToldPanel, data: Panel, index: int, rng: random.Random, length: Length) -> Iterator[str]:
+    """How the points of a cloud lie: what they range over, and how x and y go together."""
+    series = data.series[index]
+    write = NumberWriter.of(data, series)
+    subject = "the points" if len(data.series) == 1 else f"the points of {who(panel, data, index)}"
+    reach, r = fact_of(series, "y_range"), fact_of(series, "correlation")
+    if reach and not isinstance(reach.x, str):
+        unit = unit_of(data.y) if rng.random() < 0.5 else ""
+        verb = rng.choice(("lie between", "range between"))
+        yield f"{capital(subject)} {verb} {write.y(reach.x)} and {write.y(reach.y)}{unit}."
+    if r and r.y is not None and (length != "short" or trend_of(series) is None):
+        yield f"Their correlation is {r.y:.2f}."
 
 
 def _extremes(panel: ToldPanel, data: Panel, index: int, rng: random.Random) -> Iterator[str]:

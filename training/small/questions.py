@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from data.synthetic import words
 from data.synthetic.write import listing
 from llava_graph.chart import ABSTENTION_REASONS, Panel
 from llava_graph.chart_text import NumberWriter
@@ -61,7 +62,7 @@ def dialogue(told: Told, rng: random.Random, count: int, wording: Wording = "tra
     """Up to `count` questions with their answers, no two alike."""
     pairs = list(_pairs(told, rng, wording))
     # Drawn by weight: what is asked of the data counts more than what stands beside the axes.
-    pairs.sort(key=lambda pair: -(rng.random() ** (4.0 if _is_plain(pair) else 1.0)))
+    pairs.sort(key=lambda pair: -(rng.random() ** (2.0 if _is_plain(pair) else 1.0)))
     return [pair for pair in pairs if paragraphs.is_grounded(told, pair[1])][:count]
 
 
@@ -69,7 +70,7 @@ _PLAIN = ("The horizontal axis", "The vertical axis", "The label of", "No unit",
 
 
 def _is_plain(pair: Pair) -> bool:
-    return pair[1].startswith(_PLAIN) or " is given in " in pair[1]
+    return pair[1].startswith(_PLAIN) or " is given in " in pair[1] or " are given in " in pair[1]
 
 
 def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
@@ -82,7 +83,7 @@ def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
         question = worded(forms, rng, wording)
         return f"In panel (a): {question[0].lower()}{question[1:]}" if several and rng.random() < 0.8 else question
 
-    yield from _axes(panel, ask)
+    yield from _axes(panel, rng, ask)
     yield from _legend(panel, told, ask)
     if panel.data is not None:
         data = panel.data
@@ -92,20 +93,25 @@ def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
             yield from _about_curves(panel, data, rng, ask)
         yield from _about_unread(panel, data, ask)
     else:
-        yield from _about_nothing(told, panel, ask)
+        yield from _about_nothing(told, panel, rng, ask)
+    yield from _unanswerable(told, panel, rng, wording)
     yield rng.choice(list(_beyond(told, panel, rng, wording)))
 
 
-def _axes(panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
-    for name, where, letter, axis in (
-        (panel.x, "horizontal", "x", panel.data.x if panel.data else None),
-        (panel.y, "vertical", "y", panel.data.y if panel.data else None),
+def _axes(panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
+    for name, where, letter, direction, side, axis in (
+        (panel.x, "horizontal", "x", "to the right", "below the chart", panel.data.x if panel.data else None),
+        (panel.y, "vertical", "y", "upwards", "at the side", panel.data.y if panel.data else None),
     ):
         question = ask(
             f"What does the {where} axis show?",
             f"What is on the {letter}-axis?",
             f"What is plotted along {letter}?",
             f"Label of the {letter} axis?",
+            f"What is shown {where}ly?",
+            f"Which quantity is drawn {direction}?",
+            f"What do the numbers {side} stand for?",
+            f"And what does {letter} stand for?",
             f"Which quantity is on the {where} axis?",
         )
         if name:
@@ -116,10 +122,23 @@ def _axes(panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
             asked = ask(
                 f"In which unit is {name} given?", f"What is the unit of {name}?", f"Which units does {name} have?"
             )
+            of_axis = ask(
+                f"What is the unit of the {where} axis?",
+                f"In which unit is {letter} measured?",
+                f"Which unit do the numbers {side} have?",
+                f"Unit of {letter}?",
+                f"Which unit is used on the {letter}-axis?",
+            )
+            of_values = ask("What is the unit?", "Which unit do the values have?", "What are the values measured in?")
             if axis.unit and axis.label and axis.unit in axis.label:
-                yield asked, f"{name} is given in {axis.unit}."
+                forms = [(asked, f"{name} is given in {axis.unit}.")]
+                forms.append((of_axis, f"The {where} axis is given in {axis.unit}."))
+                if letter == "y":
+                    forms.append((of_values, f"The values are given in {axis.unit}."))
             else:
-                yield asked, f"No unit is given for {name}."
+                forms = [(asked, f"No unit is given for {name}.")]
+                forms.append((of_axis, f"No unit is given for the {where} axis."))
+            yield rng.choice(forms)
     kind = panel.kind
     if kind:
         yield (
@@ -127,6 +146,9 @@ def _axes(panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
                 "What kind of chart is this?",
                 "Which type of figure is it?",
                 "Is this a bar chart?",
+                "Are these lines, bars or points?",
+                "Which kind of diagram is shown?",
+                "Line chart or bar chart?",
                 "What sort of plot is that?",
             ),
             f"It is a {kind}.",
@@ -169,6 +191,9 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
             f"Describe the trend of {subject}.",
             f"Is {subject} rising?",
             f"And {subject}?",
+            f"Which way does {subject} go?",
+            f"Does {subject} increase or decrease?",
+            f"How does {subject} develop?",
             f"What is the course of {subject}?",
         )
         if clause:
@@ -183,7 +208,10 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"{write.y(top.y)} and its lowest about {write.y(bottom.y)}."
                     ),
                 )
-        for kind, word in (("maximum", "highest"), ("minimum", "lowest")):
+        for kind, word, size, far in (
+            ("maximum", "highest", "largest", "high"),
+            ("minimum", "lowest", "smallest", "low"),
+        ):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
             if fact is not None:
                 place = f" near {write.x(fact.x)}{unit_of(data.x)}" if fact.x is not None else ""
@@ -192,21 +220,36 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"What is the {word} value of {subject}?",
                         f"Where is {subject} {word}?",
                         f"What is the {kind} of {subject}?",
+                        f"How {far} does {subject} go?",
+                        f"What is the {size} value that {subject} takes?",
                         f"At which point is {subject} at its {kind}?",
                     ),
                     f"The {word} value of {subject} is about {write.y(fact.y)}{unit_of(data.y)}{place}.",
                 )
-        for kind, word, verb in (("first", "start", "starts"), ("last", "end", "ends")):
+        for kind, word, verb, other in (("first", "start", "starts", "set out"), ("last", "end", "ends", "finish")):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
             if fact is not None and data.kind == "line":
                 yield (
                     ask(
                         f"Where does {subject} {word}?",
                         f"At what value does {subject} {word}?",
+                        f"What is the {kind} value of {subject}?",
+                        f"How large is {subject} at the {word}?",
+                        f"Where does {subject} {other}?",
                         f"With which value does {subject} {word}?",
                     ),
                     f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
                 )
+        if data.kind == "scatter" and (described := " ".join(paragraphs.cloud(panel, data, i, rng, "medium"))):
+            yield (
+                ask(
+                    f"Over which range do the points of {subject} lie?",
+                    f"How do the points of {subject} lie?",
+                    f"Is there a correlation in {subject}?",
+                    f"How are x and y related for {subject}?",
+                ),
+                described,
+            )
         if data.kind == "line":
             shown = samples_told(data, series)
             if shown:
@@ -221,17 +264,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                     f"At {at}{unit_of(data.x)}, {subject} is about {shown[at]}{unit_of(data.y)}.",
                 )
     if len(claimed) > 1 and len(claimed) == len(data.series) and all(panel.series):
-        question = ask(
-            "Which series is the highest overall?",
-            "Which curve lies on top?",
-            "Which one is largest?",
-            "What has the highest values?",
-        )
-        highest = [i for i in claimed if fact_of(data.series[i], "highest_overall")]
-        if highest:
-            yield question, f"{panel.series[highest[0]]} is the highest overall."
-        else:
-            yield question, "None of them is clearly the highest overall."
+        yield _highest_overall(panel, data, ask)
         crossings = paragraphs.crossings_told(panel, data)
         if len(claimed) == 2 or crossings:
             question = ask(
@@ -260,6 +293,22 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
             )
 
 
+def _highest_overall(panel: ToldPanel, data: Panel, ask: Ask) -> Pair:
+    """For series that were all read and all have names."""
+    question = ask(
+        "Which series is the highest overall?",
+        "Which curve lies on top?",
+        "Which one is largest?",
+        "Which series is above the others?",
+        "Which of them leads?",
+        "What has the highest values?",
+    )
+    for name, series in zip(panel.series, data.series, strict=True):
+        if fact_of(series, "highest_overall"):
+            return question, f"{name} is the highest overall."
+    return question, "None of them is clearly the highest overall."
+
+
 def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
     claimed = [
         i
@@ -271,12 +320,14 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
         write = NumberWriter.of(data, series)
         several = len(data.series) > 1
         of, lead = (f" of {panel.series[i]}", f"For {panel.series[i]}, the") if several else ("", "The")
-        for kind, word in (("maximum", "highest"), ("minimum", "lowest")):
+        for kind, word, size in (("maximum", "highest", "largest"), ("minimum", "lowest", "smallest")):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
             if fact is not None and fact.x:
                 yield (
                     ask(
                         f"Which bar{of} is the {word}?",
+                        f"Which one is {word}{' for ' + str(panel.series[i]) if several else ''}?",
+                        f"What has the {size} value{of}?",
                         f"Where is the {word}?" if not of else f"For which category is {panel.series[i]} {word}?",
                         f"What is the {word} bar{of}?",
                         f"Which category has the {word} value{of}?",
@@ -293,6 +344,7 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
                     f"What is the value{of} for {place}?",
                     f"How high is the bar of {place}{' for ' + str(panel.series[i]) if several else ''}?",
                     f"And {place}{' in ' + str(panel.series[i]) if several else ''}?",
+                    f"At what level is {place}{' in ' + str(panel.series[i]) if several else ''}?",
                     f"How large is {place}{' for ' + str(panel.series[i]) if several else ''}?",
                 ),
                 f"{lead_value} is at about {write.y(point.y)}{unit_of(data.y)}.",
@@ -308,6 +360,9 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
                 (f"{panel.series[i]} {verb} from left to right."),
             )
 
+    if len(claimed) > 1 and len(claimed) == len(data.series):
+        yield _highest_overall(panel, data, ask)
+
 
 def _about_unread(panel: ToldPanel, data: Panel, ask: Ask) -> Iterator[Pair]:
     unread = [
@@ -322,6 +377,9 @@ def _about_unread(panel: ToldPanel, data: Panel, ask: Ask) -> Iterator[Pair]:
                     f"How does {name} behave?",
                     f"What is the highest value of {name}?",
                     f"And {name}?",
+                    f"Where does {name} end?",
+                    f"Is {name} rising?",
+                    f"What is the lowest value of {name}?",
                     f"What about {name}?",
                 ),
                 f"{name} was not read: {reason}.",
@@ -338,21 +396,23 @@ def _about_unread(panel: ToldPanel, data: Panel, ask: Ask) -> Iterator[Pair]:
         yield question, f"Not read: {listing([str(name) for name, _ in unread])}."
 
 
-def _about_nothing(told: Told, panel: ToldPanel, ask: Ask) -> Iterator[Pair]:
+def _about_nothing(told: Told, panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
     code = panel.unread or told.unread
     reason = f", since {ABSTENTION_REASONS.get(code, 'no reason is known')}" if code else ""
-    name = next((name for name in panel.series if name), None) or panel.y or "the curve"
-    yield (
-        ask(
-            f"What is the highest value of {name}?",
-            f"How does {name} behave?",
-            "What is the maximum?",
-            "Where does the curve end?",
-            f"Is {name} increasing?",
-            f"What is the value of {name} in the middle?",
-        ),
-        f"The values of the chart were not read{reason}.",
-    )
+    names = [name for name in panel.series if name]
+    for forms in (
+        ("What is the highest value of {}?", "How high does {} go?", "Which value does {} have in the middle?"),
+        ("How does {} behave?", "Is {} increasing?", "Does {} rise or fall?", "Which way does {} go?"),
+        ("Where does {} end?", "At what value does {} start?", "What is the lowest value of {}?"),
+    ):
+        name = rng.choice(names) if names else panel.y or "the curve"
+        yield (
+            ask(*(form.format(name) for form in forms)),
+            f"The values of the chart were not read{reason}.",
+        )
+    if len(names) > 1:
+        question = ask("Which one is the highest?", "Which curve lies on top?", "Which of them has the largest values?")
+        yield question, f"The values of the chart were not read{reason}."
 
 
 _WHY = (
@@ -381,8 +441,36 @@ _ABSENT = (
 )
 
 
+def _unanswerable(told: Told, panel: ToldPanel, rng: random.Random, wording: Wording) -> Iterator[Pair]:
+    """Reasons, which no figure tells, and names that stand nowhere."""
+    name = next((name for name in panel.series if name), None)
+    forms = _WHY
+    if name and rng.random() < 0.6:
+        forms = (
+            f"Why does {name} behave like this?",
+            f"What causes the shape of {name}?",
+            f"What is behind the course of {name}?",
+            f"Why is {name} so high?",
+            f"How do you explain {name}?",
+        )
+    yield worded(forms, rng, wording), "The figure does not tell why."
+    stranger = words.names(rng, "train", 1)[0]
+    texts = " ".join([told.context.caption, *(line.text for line in told.context.lines)]).casefold()
+    if told.context.lines and stranger.casefold() not in texts:
+        # Asked as one asks after a curve that is there, so that the name decides.
+        asked = (
+            f"How does {stranger} behave?",
+            f"What about {stranger}?",
+            f"What is the highest value of {stranger}?",
+            f"Describe the curve of {stranger}.",
+            f"Where does {stranger} end?",
+            f"Is {stranger} rising?",
+            f"And {stranger}?",
+        )
+        yield worded(asked, rng, wording), f"There is no {stranger} in this figure."
+
+
 def _beyond(told: Told, panel: ToldPanel, rng: random.Random, wording: Wording) -> Iterator[Pair]:
-    yield worded(_WHY, rng, wording), "The figure does not tell why."
     forms, answer = rng.choice(_GREETINGS)
     yield worded(forms, rng, wording), answer
     if told.has_text:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from llava_graph.manifest import load_manifest
 from tests.unit.training.small.small_models import write_base, write_tower
 from training.small import examples
+from training.small.attention import plain_causal
 from training.small.examples import Sources
 from training.small.export import export
 from training.small.learner import Learner, Plan, load_learner, new_learner, run
@@ -77,6 +78,28 @@ def test_delta_holds_what_was_trained_and_nothing_of_the_base(folders: tuple[Pat
     assert load_manifest(tmp_path).context_template == TEMPLATE
     for name in ("processor_config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json"):
         assert (tmp_path / name).is_file()
+
+
+@pytest.mark.usefixtures("long_prompts")
+def test_training_goes_on_from_a_delta(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    learner, tokenizer = new_learner(*folders, PLAN)
+    run(learner, tokenizer, Sources([], 0.0, 700_200), tmp_path / "run", PLAN)
+    export(learner, tokenizer, tmp_path / "delta")
+    again, _ = load_learner(*folders, tmp_path / "delta", PLAN)
+    for name, value in _learned(learner).items():
+        assert torch.equal(_learned(again)[name], value.to(torch.bfloat16).float()), name  # as deltas are kept
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_plain_attention_is_causal_attention(repeats: int) -> None:
+    torch.manual_seed(0)
+    queries = torch.randn(2, 6, 40, 16)
+    keys, values = torch.randn(2, 6 // repeats, 40, 16), torch.randn(2, 6 // repeats, 40, 16)
+    said, _ = plain_causal(torch.nn.Identity(), queries, keys, values, None, scaling=0.25)
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        queries, keys, values, is_causal=True, scale=0.25, enable_gqa=True
+    )
+    torch.testing.assert_close(said, wanted.transpose(1, 2))
 
 
 def _learned(learner: Learner) -> dict[str, torch.Tensor]:

@@ -88,3 +88,33 @@ def test_no_question_is_asked_twice_in_a_dialogue() -> None:
     for seed in SEEDS:
         questions = [question for question, _ in dialogue(told_of(seed, ContextParts()), random.Random(seed), 8)]
         assert len(set(questions)) == len(questions)
+
+
+def test_name_that_stands_nowhere_is_said_not_to_be_there() -> None:
+    told_absent = 0
+    for seed in range(700_000, 700_020):
+        told = told_of(seed, ContextParts())
+        texts = " ".join(line.text for line in told.context.lines) + told.context.caption
+        for question, answer in dialogue(told, random.Random(seed), 40):
+            if answer.startswith("There is no "):
+                name = answer.removeprefix("There is no ").removesuffix(" in this figure.")
+                assert name in question
+                assert name.casefold() not in texts.casefold()
+                told_absent += 1
+    assert told_absent > 10
+
+
+def test_cloud_is_told_by_its_range_and_correlation() -> None:
+    told_clouds = 0
+    for seed in range(700_000, 700_060):
+        told = told_of(seed, ContextParts())
+        data = told.panels[0].data if len(told.panels) == 1 else None
+        if data is None or data.kind != "scatter" or len(data.series) > 4:
+            continue
+        text = explanation(told, random.Random(seed), "medium")
+        for series in data.series:
+            for fact in series.facts:
+                if fact.kind == "correlation":
+                    assert f"correlation is {fact.y:.2f}" in text
+                    told_clouds += 1
+    assert told_clouds > 2
