@@ -163,7 +163,8 @@ def _gaps(area: Area, tokens: Sequence[Token], side: Side) -> list[tuple[float, 
             gap = token.box[1] - y1 if side == "bottom" else y0 - token.box[3]
             within = x0 - 0.6 * token.width - 6 <= token.x <= x1 + 0.6 * token.width + 6
             reach = 0.25 * area.height + 30
-            within &= not (side == "bottom" and token.box[2] <= x0 + 1 and token.box[1] <= y1)  # the left axis' lowest
+            # The left axis' lowest, of which a tick may have been read as a part.
+            within &= not (side == "bottom" and token.x + 0.3 * token.width <= x0 + 1 and token.box[1] <= y1)
         if within and -0.4 * thin - 4 <= gap <= reach:
             found.append((gap, token))
     return found
@@ -288,6 +289,9 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
             return None
         raw = snapped = own
     powers = _powers(picture, numbers)
+    if not powers and all(re.fullmatch(r"10\d", token.text.strip()) for token in numbers):
+        return None  # 100, 101, 102: powers of ten far more often than a hundred and a bit, whatever the ink says
+    numbers = _with_thousands(numbers)
     best: tuple[float, Scale] | None = None
     # Labels are taken where they stand as well: a line near one may be no tick.
     for places, form, log in itertools.product((snapped, raw), ("plain", "power", "percent", "date"), (False, True)):
@@ -324,6 +328,18 @@ def _fit(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture)
     return scale
 
 
+def _with_thousands(numbers: Sequence[Token]) -> list[Token]:
+    """The labels with `9,200` read as thousands alone, unless another label shows that the axis has decimal commas:
+    both readings lie on a line."""
+    commas = [token.text for token in numbers if "," in token.text]
+    if not all(re.fullmatch(r"\D*[1-9]\d{0,2}(,\d{3})+\D*", text.strip()) for text in commas):
+        return list(numbers)
+    return [
+        replace(token, numerals=(max(token.numerals, key=lambda n: abs(n.value)),)) if "," in token.text else token
+        for token in numbers
+    ]
+
+
 def _are_slanted(numbers: Sequence[Token]) -> bool:
     """Whether labels neither lie nor stand: the boxes of their longer texts are nearly square."""
     square = [
@@ -353,17 +369,19 @@ def _ticks_of_slanted(numbers: Sequence[Token], ticks: Sequence[float]) -> npt.N
 
 
 def _decades(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture) -> Scale | None:
-    """A scale of two powers of ten, where the small ticks between them stand as those of decades do: they are as many
-    further witnesses as a third label, and tell the direction as well."""
+    """A scale of two powers of ten one after the other: no even axis has these alone, and a misread one is seldom next.
+
+    Small ticks between them must stand as those of decades do, and are witnesses enough for any two.
+    """
     start, end = (area.x0, area.x1) if labels.side in ("bottom", "top") else (area.y0, area.y1)
     able = sorted(
         (_along(token, labels.side), numeral.value, token)
         for token in numbers
-        if exponent_raised(picture, token)
         for numeral in token.numerals
-        if numeral.form == "power" and numeral.value > 0
+        if numeral.value > 0
+        and (_is_written_out(token, numeral) or (numeral.form == "power" and exponent_raised(picture, token)))
     )
-    if len(able) != 2:
+    if len(able) != 2 or len(numbers) != 2:
         return None
     size = min(able[0][2].height, able[0][2].width)
     places = [_snap(place, labels.ticks, size) for place, _, _ in able]
@@ -381,11 +399,21 @@ def _decades(area: Area, labels: Labels, numbers: Sequence[Token], picture: Pict
     ]
     seen = [any(abs(tick - mark) <= MARK for tick in inner) for mark in marks]
     known = [any(abs(tick - mark) <= MARK for mark in marks) for tick in inner]
-    if sum(seen) < MOST_MARKS * len(seen) or sum(known) < MOST_MARKS * len(known):
+    are_marked = sum(seen) >= MOST_MARKS * len(seen) and sum(known) >= MOST_MARKS * len(known)
+    if not are_marked and (len(inner) >= MIN_LABELS or abs(exponents[1] - exponents[0]) != 1):
         return None
     if (a > 0) != (labels.side in ("bottom", "top")):
         return None
     return Scale(a, b, True, "power", None, tuple(token for *_, token in able), tuple(places), start, end)
+
+
+def _is_written_out(token: Token, numeral: Numeral) -> bool:
+    """Whether a number is a power of ten as written, 0.01 or 1000: no `100`, which may be 10⁰, and neither 1 nor 10,
+    between which OCR may have missed the digits."""
+    if numeral.form != "plain" or _may_be_power(token):
+        return False
+    exponent = math.log10(numeral.value)
+    return exponent == round(exponent) and abs(exponent) >= 1
 
 
 def _mixed(numbers: Sequence[Token], powers: bool) -> bool:
@@ -405,7 +433,7 @@ def _powers(picture: Picture, numbers: Sequence[Token]) -> bool:
 
 
 def exponent_raised(picture: Picture, token: Token) -> bool:
-    """Whether the last glyph of a text ends clearly above the others' foot."""
+    """Whether the last glyph of a text ends clearly above the others' foot, or begins clearly above their head."""
     x0, y0, x1, y1 = (round(edge) for edge in token.box)
     ink = picture.ink[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
     if ink.size == 0:
@@ -417,11 +445,16 @@ def exponent_raised(picture: Picture, token: Token) -> bool:
         # A spine runs through the box, a tick or a grid line ends in it: both are no glyphs.
         if not (h >= ink.shape[0] - 1 and w <= 4) and h >= 4 and w < 0.8 * ink.shape[1]
     ]
+    # A thick spine or tick reaches the box's edge, which letters do not.
+    apart = [glyph for glyph in glyphs if glyph[0] > 0 and glyph[0] + glyph[2] < ink.shape[1]]
+    glyphs = apart if len(apart) > 1 else glyphs
     if len(glyphs) < 2:
         return False
     first, last = min(glyphs), max(glyphs, key=lambda glyph: glyph[0] + glyph[2])
     height = max(h for _, _, _, h in glyphs)
-    return first[1] + first[3] - (last[1] + last[3]) >= max(2, 0.18 * height)
+    least = max(2, 0.18 * height)
+    # An exponent that touches the zero before it is one glyph with it, which begins above the one.
+    return first[1] + first[3] - (last[1] + last[3]) >= least or first[1] - last[1] >= least
 
 
 def _snap(place: float, ticks: Sequence[float], size: float) -> float:

@@ -105,7 +105,7 @@ def read_bars(
         if single and all(names):
             by_slot = {_slot_of(bar, slots): names[bar.series] or "" for bar in bars}
             categories = tuple(by_slot.get(index, "") for index in range(len(slots)))
-        if sum(bool(text) for text in categories) < 0.6 * len(categories):
+        if sum(bool(text) for text in categories) < 0.6 * len(categories) or _are_parted(bars, slots):
             raise AbstainError("axis_not_calibrated")
     covered = [_covered(area, bar, base) or _goes_on(area, bar, bars, base) for bar in bars]
     values, prints = _values(bars, base, y, printed, area, stacked)
@@ -236,6 +236,17 @@ def _slots(bars: Sequence[Bar], labels: Sequence[Token], area: View, base: Base)
     return [(place, named.get(index, "")) for index, place in enumerate(places)]
 
 
+def _are_parted(bars: Sequence[Bar], slots: Sequence[tuple[float, str]]) -> bool:
+    """Whether bars that stand beside a name without one of their own seem to be the rest of that name's group: they
+    are of fewer series than the others'."""
+    series: dict[int, set[int]] = {}
+    for bar in bars:
+        if (slot := _slot_of(bar, slots)) is not None:
+            series.setdefault(slot, set()).add(bar.series)
+    most = max((len(members) for members in series.values()), default=0)
+    return any(not slots[index][1] and len(members) < most for index, members in series.items())
+
+
 def _named_again(
     slots: list[tuple[float, str]],
     area: View,
@@ -285,11 +296,16 @@ def _assigned(places: Sequence[float], labels: Sequence[Token], area: View, base
         off = 0.0
         for token in labels:
             at = _anchor(token, anchor, base.upright) - (area.x if base.upright else area.y)
-            nearest = int(np.argmin([abs(place - at) for place in places]))
-            away = abs(places[nearest] - at)
+            found.setdefault(int(np.argmin([abs(place - at) for place in places])), []).append(token)
+        # The words of a name are centred together.
+        for nearest, tokens in list(found.items()):
+            away = abs(
+                places[nearest] - _anchor_of(tokens, anchor, base.upright) + (area.x if base.upright else area.y)
+            )
             if away <= OFF_CENTRE * step:
-                found.setdefault(nearest, []).append(token)
-                off += away / step
+                off += away / step * len(tokens)
+            else:
+                del found[nearest]
         score = len(found) - off / max(len(labels), 1) - (0.3 if anchor != 0.5 else 0.0)
         if score > best[0]:
             best = score, found
@@ -301,7 +317,8 @@ def _assigned(places: Sequence[float], labels: Sequence[Token], area: View, base
 
 def _slanted(labels: Sequence[Token]) -> bool:
     """Whether most texts neither lie nor stand: their boxes are nearly square, and longer than a few letters."""
-    square = [0.4 <= t.height / max(t.width, 1.0) <= 2.5 for t in labels if len(t.text) >= 4]
+    # A word of a line that was read as one stands in it.
+    square = [0.4 <= t.height / max(t.width, 1.0) <= 2.5 for t in labels if len(t.text) >= 4 and t.whole]
     return len(square) >= 2 and sum(square) > 0.6 * len(square)
 
 
@@ -315,6 +332,12 @@ def _in_order(places: Sequence[float], labels: Sequence[Token], area: View, step
         if float(np.ptp(off)) <= SAME_OFFSET * step and abs(float(np.median(off))) <= 0.75 * step:
             return {index: token.text for index, token in enumerate(order)}
     return {}
+
+
+def _anchor_of(tokens: Sequence[Token], share: float, upright: bool) -> float:
+    starts = [_anchor(token, 0.0, upright) for token in tokens]
+    ends = [_anchor(token, 1.0, upright) for token in tokens]
+    return min(starts) + share * (max(ends) - min(starts))
 
 
 def _anchor(token: Token, share: float, upright: bool) -> float:

@@ -6,6 +6,7 @@ colours only, no shapes.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,14 @@ SAME_COLOUR = 30.0
 """Distance in RGB between two strokes below which noise and edges mix them: pastels of neighbouring hues are 33
 apart."""
 
+SHADES_APART = 0.14
+"""Difference in strength, as a share of the strongest, from which strokes of one hue are told apart by their middles:
+black and three even greys on white are 0.18 to 0.3 apart."""
+
+FLAT_SHARE = 0.6
+"""Share of a shade's pixels in strokes of just that strength, below which the shades are not told apart: thin lines
+have no middle of their full strength."""
+
 SHADE_HUE = 0.985
 SHADE = 45.0
 """The same for a colour that no legend names: JPEG moves the edges of a stroke further than its middle."""
@@ -68,11 +77,15 @@ LEAST_SHARE = 0.0006
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The pixels of one colour within an area. `mask` and `strength` (1 is the full colour) are [height, width]."""
+    """The pixels of one colour within an area. `mask` and `strength` (1 is the full colour) are [height, width].
+
+    `is_shade` is whether its pixels were told from those of other strengths of its hue.
+    """
 
     colour: Colour
     mask: Mask
     strength: npt.NDArray[np.float32]
+    is_shade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +238,13 @@ def separate(area: View, colours: Sequence[Colour]) -> list[Layer]:
     rests = np.stack([rest for _, rest in projected])
     owner = rests.argmin(axis=0)
     valid = rests.min(axis=0) <= np.clip(OFF_RAY * size, OFF_RAY_LEAST, OFF_RAY_MOST)
+    shades: set[int] = set()
+    for family in _families(rays):
+        of_family = valid & np.isin(owner, family)
+        found = _by_shade(ink, of_family, projected[family[0]][0], [_strength(rays, i, family[0]) for i in family])
+        if found is not None:
+            owner[of_family] = np.asarray(family)[found]
+            shades.update(family)
     layers = []
     for index, colour in enumerate(colours):
         share = projected[index][0]
@@ -237,8 +257,47 @@ def separate(area: View, colours: Sequence[Colour]) -> list[Layer]:
             mask = _without_ticks(mask & ~area.grid)
         if full > BLENDED:
             colour = np.clip(area.ground + full * (colour - area.ground), 0, 255)
-        layers.append(Layer(colour, mask, strength))
+        layers.append(Layer(colour, mask, strength, index in shades))
     return layers
+
+
+def _families(rays: Sequence[Colour]) -> list[list[int]]:
+    """Colours of one hue whose strengths are all apart, the strongest first."""
+    left = sorted(range(len(rays)), key=lambda i: -float(np.linalg.norm(rays[i])))
+    families = []
+    while left:
+        family = [i for i in left if _cosine(rays[i], rays[left[0]]) > SAME_HUE]
+        left = [i for i in left if i not in family]
+        strengths = [_strength(rays, i, family[0]) for i in family]
+        if len(family) > 1 and all(a - b >= SHADES_APART for a, b in itertools.pairwise(strengths)):
+            families.append(family)
+    return families
+
+
+def _strength(rays: Sequence[Colour], index: int, strongest: int) -> float:
+    return float(np.linalg.norm(rays[index]) / max(float(np.linalg.norm(rays[strongest])), 1.0))
+
+
+def _by_shade(
+    ink: Mask, of_family: npt.NDArray[np.bool_], shares: npt.NDArray[np.float32], strengths: Sequence[float]
+) -> npt.NDArray[np.int64] | None:
+    """The index of the strength for each pixel of a family, or None where the strokes have no even middles.
+
+    A stroke is its own strength in its middle and paler at its edges, so each pixel goes by the strongest near it.
+    `ink` is [height, width]; the others are of its pixels, `shares` on the ray of the strongest.
+    """
+    placed = np.zeros(ink.shape, np.float32)
+    placed[ink] = np.where(of_family, shares, 0)
+    peaks = cv2.dilate(placed, np.ones((5, 5), np.uint8))[ink][of_family]
+    levels = np.asarray(strengths, np.float32)
+    off = np.abs(peaks[:, None] - levels)
+    owner = off.argmin(axis=1)
+    gaps = [min(abs(a - b) for j, b in enumerate(strengths) if j != i) for i, a in enumerate(strengths)]
+    for index, gap in enumerate(gaps):
+        own = off[owner == index, index]
+        if len(own) == 0 or float((own <= 0.3 * gap).mean()) < FLAT_SHARE:
+            return None
+    return np.asarray(owner, np.int64)
 
 
 def _without_ticks(mask: Mask) -> Mask:
@@ -335,6 +394,12 @@ def is_neutral(colour: Colour, ground: Colour) -> bool:
 def alike(a: Colour, b: Colour, ground: Colour) -> bool:
     """Whether two strokes cannot be told apart: one hue, or nearly one colour."""
     return _cosine(a - ground, b - ground) > SAME_HUE or float(np.linalg.norm(a - b)) < SAME_COLOUR
+
+
+def are_alike(a: Layer, b: Layer, ground: Colour) -> bool:
+    """Whether two layers hold strokes that cannot be told apart, by colour or by shade."""
+    by_shade = a.is_shade and b.is_shade and _cosine(a.colour - ground, b.colour - ground) > SAME_HUE
+    return not by_shade and alike(a.colour, b.colour, ground)
 
 
 def is_shade(a: Colour, b: Colour, ground: Colour) -> bool:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from llava_graph.chart import Point, Series
 from ocr_worker.charts.axes import Scale
 from ocr_worker.charts.checks import redrawing_agrees
-from ocr_worker.charts.colours import INSET, Layer, View, alike, code
+from ocr_worker.charts.colours import INSET, Layer, View, are_alike, code
 from ocr_worker.charts.deadline import Deadline
 from ocr_worker.charts.errors import AbstainError, DeadlineError
 from ocr_worker.charts.legend import Entry
@@ -157,7 +157,7 @@ def _traced(area: View, index: int, series: Sequence[Named], deadline: Deadline)
     twins = [
         other
         for at, other in enumerate(series)
-        if at != index and alike(named.layer.colour, other.layer.colour, area.ground) and other.entry and named.entry
+        if at != index and are_alike(named.layer, other.layer, area.ground) and other.entry and named.entry
     ]
     if twins:
         same = any(float(np.linalg.norm(t.layer.colour - named.layer.colour)) < 45 for t in twins)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from llava_graph.chart import Fact, Point, Series
 from ocr_worker.charts.axes import Scale
-from ocr_worker.charts.colours import View, alike, code
+from ocr_worker.charts.colours import View, are_alike, code
 from ocr_worker.charts.lines import Named
 from ocr_worker.charts.picture import Mask
 from ocr_worker.charts.tracing import fill_holes
@@ -38,7 +38,7 @@ def _one(area: View, index: int, series: Sequence[Named], x: Scale, y: Scale, sc
     name, line = (named.entry.name, named.entry.line) if named.entry else (None, None)
     colour = code(named.layer.colour)
     if any(
-        at != index and other.entry and named.entry and alike(other.layer.colour, named.layer.colour, area.ground)
+        at != index and other.entry and named.entry and are_alike(other.layer, named.layer, area.ground)
         for at, other in enumerate(series)
     ):
         return Series(name, line, colour, abstained="same_colour_series")

@@ -184,18 +184,62 @@ def test_two_powers_make_a_scale_where_the_small_ticks_between_them_agree() -> N
     assert (scale.low, scale.high) == pytest.approx((50, 5000), rel=0.03)
 
 
-def test_two_powers_alone_make_no_scale() -> None:
+def test_two_powers_one_after_the_other_make_a_scale_alone() -> None:
+    """Of 49 training figures with two such labels, 226 of 228 claims were right so."""
     figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    scale = scale_of(power_labels(figure, [2, 3]))
+    assert (scale.low, scale.high) == pytest.approx((50, 5000), rel=0.03)
+    written = (
+        Figure(y=(0.005, 0.5), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis([0.01, 0.1], ["0.01", "0.1"])
+    )
+    assert (scale_of(written).low, scale_of(written).high) == pytest.approx((0.005, 0.5), rel=0.03)
+
+
+def test_two_powers_further_apart_make_no_scale_alone() -> None:
+    figure = Figure(y=(50, 500000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
     with pytest.raises(AbstainError):
-        scale_of(power_labels(figure, [2, 3]))
+        scale_of(power_labels(figure, [2, 5]))
+
+
+@pytest.mark.parametrize(("values", "texts"), [((1.0, 10.0), ["1", "10"]), ((10.0, 100.0), ["10", "100"])])
+def test_two_small_numbers_between_which_others_may_be_missed_make_no_scale(
+    values: tuple[float, float], texts: list[str]
+) -> None:
+    figure = Figure(y=(0.5, 200), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis(list(values), texts)
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+
+
+def test_thousands_are_no_decimal_commas_unless_another_label_shows_these() -> None:
+    thousands = Figure(y=(8800, 10200)).frame().x_axis([0, 5, 10])
+    thousands.y_axis([8800, 9200, 9600, 10000], ["8,800", "9,200", "9,600", "10,000"])
+    assert scale_of(thousands).low == pytest.approx(8800, rel=0.01)
+    decimal = Figure(y=(0, 2)).frame().x_axis([0, 5, 10])
+    decimal.y_axis([0.5, 1, 1.5, 2], ["0,500", "1,000", "1,500", "2,000"])
+    assert scale_of(decimal).high == pytest.approx(2, abs=0.05)
+
+
+def test_a_hundred_and_a_bit_is_no_scale_where_the_exponents_cannot_be_seen() -> None:
+    figure = Figure(y=(99, 104)).frame().x_axis([0, 5, 10]).y_axis([100, 101, 102, 103], ["100", "101", "102", "103"])
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+
+
+def test_lowest_label_of_the_left_axis_read_with_its_tick_is_no_label_of_the_other() -> None:
+    figure = Figure(y=(20, 50)).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis([20, 30, 40, 50])
+    lowest = next(line for line in figure.lines if line.text == "20")
+    x0, y0, _, y1 = lowest.box
+    beside = Line("20 +", (x0, y0, figure.area[0] + 4, y1), 0.9)
+    figure.lines = [beside if line is lowest else line for line in figure.lines]
+    assert scale_of(figure, "bottom").high == pytest.approx(10, abs=0.1)
 
 
 def test_a_label_that_was_read_is_not_read_again_at_the_next_tick() -> None:
-    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
-    power_labels(figure, [2, 3])
+    figure = Figure(y=(50, 500000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    power_labels(figure, [2, 5])
     tall = [
         Line(line.text, (line.box[0], line.box[1] - 8, line.box[2], line.box[3] + 8), 0.95)
-        if line.text in ("102", "103")
+        if line.text in ("102", "105")
         else line
         for line in figure.lines
     ]

@@ -763,3 +763,102 @@ def test_a_faint_last_step_costs_the_end() -> None:
     cv2.rectangle(figure.image, (at, round(figure.py(60))), (at + 1, round(figure.py(30))), pale, -1)
     (series,) = only(read(figure)).series
     assert "last" not in {f.kind for f in series.facts}
+
+
+SHADES = ((0, 0, 0), (80, 80, 80), (150, 150, 150), (200, 200, 200))
+
+
+def test_thick_curves_in_shades_of_one_hue_are_told_apart() -> None:
+    figure = Figure().axes()
+    for index, shade in enumerate(SHADES):
+        figure.curve(lambda x, index=index: 15 + 18 * index + (index - 1.5) * x, shade, width=5)  # type: ignore[misc]
+    figure.legend(["Jet", "Iron", "Ash", "Fog"], SHADES, x=100, y=50, kind="patch")
+    series = claimed(only(read(figure)))
+    assert {name: round(fact(one, "first").y or 0) for name, one in series.items()} == pytest.approx(
+        {"Jet": 15, "Iron": 33, "Ash": 51, "Fog": 69}, abs=2
+    )
+
+
+def test_thin_curves_in_shades_of_one_hue_are_not() -> None:
+    figure = (
+        Figure().axes().curve(lambda x: 20 + 3 * x, SHADES[0], width=1).curve(lambda x: 80 - 4 * x, SHADES[1], width=1)
+    )
+    chart = read(figure.legend(["Jet", "Iron"], SHADES[:2], x=100, y=50))
+    assert nothing_claimed(chart) == {"same_colour_series"}
+
+
+def test_an_edge_in_a_hue_of_its_own_is_no_second_curve() -> None:
+    """As a JPEG with less colour than light leaves it."""
+    figure = Figure().axes().curve(lambda x: 20 + 5 * x, BLUE, width=4)
+    ink = np.abs(figure.image.astype(int) - BLUE).sum(axis=2) < 60
+    edge = (cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~ink
+    edge[:, :82] = edge[:, 598:] = False
+    figure.image[edge] = (190, 240, 190)
+    (series,) = only(read(figure)).series
+    assert fact(series, "last").y == pytest.approx(70, abs=2)
+
+
+def course_of_points(count: int = 60) -> tuple[list[float], list[float]]:
+    rng = np.random.default_rng(7)
+    xs = np.sort(rng.uniform(0.5, 9.5, count))
+    return xs.tolist(), (85 - 0.7 * xs**2 + rng.normal(0, 2, count)).tolist()
+
+
+def test_a_cloud_along_a_course_is_a_cloud_where_the_legend_shows_a_marker_alone() -> None:
+    xs, ys = course_of_points()
+    figure = Figure().axes().points(xs, ys, radius=5).legend(["Yield"], [BLUE], x=100, y=380, kind="marker")
+    panel = only(read(figure))
+    assert panel.kind == "scatter"
+
+
+def test_markers_of_a_curve_are_no_cloud_where_the_legend_shows_a_line() -> None:
+    figure = Figure().axes().curve(lambda x: 80 - 6 * x, BLUE, width=1, marker=6)
+    for at in np.linspace(0, 10, 11)[:-1]:  # what JPEG leaves of a thin line
+        left, right = round(figure.px(at)) + 8, round(figure.px(at + 1)) - 8
+        figure.image[31:419, left:right] = 255
+    figure.legend(["Yield"], [BLUE], x=400, y=60)
+    assert only(read(figure)).kind != "scatter"
+
+
+def test_black_bars_are_no_part_of_the_thick_spine_they_stand_on() -> None:
+    figure = bars([30, 75, 52], ["Red", "Green", "Blue"])
+    for index, value in enumerate((30, 75, 52)):
+        figure.bar(index, 0, value, colour=BLACK)
+    x0, _, x1, y1 = figure.area
+    cv2.line(figure.image, (x0, y1), (x1, y1), BLACK, 9)
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Red": 30, "Green": 75, "Blue": 52}, abs=1.5)
+
+
+def test_black_bars_beside_hatched_black_ones_are_not_claimed() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis(range(3), ["One", "Two", "Six"])
+    for index, (first, second) in enumerate(((30, 60), (75, 50), (52, 20))):
+        figure.bar(index - 0.2, 0, first, width=0.36, colour=BLACK).bar(
+            index + 0.2, 0, second, width=0.36, colour=BLACK
+        )
+    figure.legend(["Full", "Hatched"], [BLACK, BLACK], x=100, y=50, kind="patch")
+    assert nothing_claimed(read(figure)) == {"same_colour_series"}
+
+
+def test_words_of_names_that_ocr_read_as_one_line_go_to_their_bars() -> None:
+    figure = bars([30, 75, 52, 40], ["Plot D", "Plot C", "Plot H", "Plot 7"]).frame()
+    names = [line for line in figure.lines if line.text.startswith("Plot")]
+    joined = Line(
+        " ".join(line.text for line in names),
+        (names[0].box[0], names[0].box[1], names[-1].box[2], names[-1].box[3]),
+        0.97,
+    )
+    figure.lines = [line for line in figure.lines if line not in names] + [joined]
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx(
+        {"Plot D": 30, "Plot C": 75, "Plot H": 52, "Plot 7": 40}, abs=1
+    )
+
+
+def test_bars_apart_from_their_group_are_not_claimed() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100]).x_axis(range(3), ["One", "Two", "Six"])
+    for index, (first, second) in enumerate(((30, 60), (75, 50), (52, 20))):
+        shift = 0.35 if index < 2 else 0.18
+        figure.bar(index - shift, 0, first, width=0.3).bar(index + 0.12, 0, second, width=0.3, colour=ORANGE)
+    figure.legend(["First", "Second"], [BLUE, ORANGE], x=100, y=50, kind="patch")
+    assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
