@@ -226,7 +226,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                     ),
                     f"The {word} value of {subject} is about {write.y(fact.y)}{unit_of(data.y)}{place}.",
                 )
-        for kind, word, verb, other in (("first", "start", "starts", "set out"), ("last", "end", "ends", "finish")):
+        for kind, word, verb, phrase in (("first", "start", "starts", "set out"), ("last", "end", "ends", "finish")):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
             if fact is not None and data.kind == "line":
                 yield (
@@ -235,7 +235,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"At what value does {subject} {word}?",
                         f"What is the {kind} value of {subject}?",
                         f"How large is {subject} at the {word}?",
-                        f"Where does {subject} {other}?",
+                        f"Where does {subject} {phrase}?",
                         f"With which value does {subject} {word}?",
                     ),
                     f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
@@ -405,9 +405,9 @@ def _about_nothing(told: Told, panel: ToldPanel, rng: random.Random, ask: Ask) -
         ("How does {} behave?", "Is {} increasing?", "Does {} rise or fall?", "Which way does {} go?"),
         ("Where does {} end?", "At what value does {} start?", "What is the lowest value of {}?"),
     ):
-        name = rng.choice(names) if names else panel.y or "the curve"
+        subject = rng.choice(names) if names else panel.y or "the curve"
         yield (
-            ask(*(form.format(name) for form in forms)),
+            ask(*(form.format(subject) for form in forms)),
             f"The values of the chart were not read{reason}.",
         )
     if len(names) > 1:
