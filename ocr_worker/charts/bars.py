@@ -290,22 +290,23 @@ def _assigned(places: Sequence[float], labels: Sequence[Token], area: View, base
     if base.upright and _slanted(labels):
         # Where a slanted text is tied to its place is not known: only a text for each, in order, tells.
         return _in_order(places, labels, area, step)
+    origin = area.x if base.upright else area.y
     best: tuple[float, dict[int, list[Token]]] = (-1.0, {})
     for anchor in (0.5, 1.0, 0.0):
         found: dict[int, list[Token]] = {}
-        off = 0.0
         for token in labels:
-            at = _anchor(token, anchor, base.upright) - (area.x if base.upright else area.y)
+            at = _anchor(token, anchor, base.upright) - origin
             found.setdefault(int(np.argmin([abs(place - at) for place in places])), []).append(token)
-        # The words of a name are centred together.
+        # The words of a name are centred together; where a place has none, each must stand at its own.
+        together = len(found) == len(places)
+        off = 0.0
         for nearest, tokens in list(found.items()):
-            away = abs(
-                places[nearest] - _anchor_of(tokens, anchor, base.upright) + (area.x if base.upright else area.y)
-            )
-            if away <= OFF_CENTRE * step:
-                off += away / step * len(tokens)
-            else:
-                del found[nearest]
+            groups = [tokens] if together else [[token] for token in tokens]
+            aways = [abs(places[nearest] - _anchor_of(group, anchor, base.upright) + origin) for group in groups]
+            kept = [group for group, away in zip(groups, aways, strict=True) if away <= OFF_CENTRE * step]
+            off += sum(away / step * len(g) for g, away in zip(groups, aways, strict=True) if away <= OFF_CENTRE * step)
+            found[nearest] = [token for group in kept for token in group]
+        found = {at: tokens for at, tokens in found.items() if tokens}
         score = len(found) - off / max(len(labels), 1) - (0.3 if anchor != 0.5 else 0.0)
         if score > best[0]:
             best = score, found

@@ -563,7 +563,8 @@ def _curves_or_points(
         forms.append(kinds.shapes(layer))
     deadline.check()
     series = [Named(layer, entry) for layer, (_, entry) in zip(layers, palette, strict=True)]
-    forms = [_as_in_legend(form, named.entry) for form, named in zip(forms, series, strict=True)]
+    markers_alone = all(_is_marker(entry) for entry in own if not entry.direct)
+    forms = [_as_in_legend(form, named.entry, markers_alone) for form, named in zip(forms, series, strict=True)]
     kind = _kind(series, forms)
     axes = axes_.axis_of(x, layout.x_title), axes_.axis_of(y, layout.y_title)
     empty = Panel(kind, _box(area.box, figure), *axes)
@@ -656,18 +657,28 @@ SCATTERED = 5
 """Pieces from which a colour may be a cloud: a curve beside a patch in the legend, as web charts have it, is in one."""
 
 
-def _as_in_legend(shapes: kinds.Shapes, entry: Entry | None) -> kinds.Shapes:
+LEAST_MARKER = 0.33
+"""Height of a lone marker in heights of its text; the dots of a dotted line are lower."""
+
+
+def _is_marker(entry: Entry) -> bool:
+    x0, y0, x1, y1 = entry.handle
+    return x1 - x0 <= LONE_MARKER * (y1 - y0) and y1 - y0 >= LEAST_MARKER * entry.height
+
+
+def _as_in_legend(shapes: kinds.Shapes, entry: Entry | None, markers_alone: bool) -> kinds.Shapes:
     """The form of a colour where the legend knows better: a cloud along a course fills its columns as a curve does, and
-    the markers of a thin curve hide it."""
+    the markers of a thin curve hide it. `markers_alone`: no entry of the legend shows a line, of which dashes may leave
+    no more than a dot."""
     if entry is None or entry.direct:
         return shapes
-    x0, y0, x1, y1 = entry.handle
-    is_marker = x1 - x0 <= LONE_MARKER * (y1 - y0)
     sizes = shapes.pieces[:, 4]
     is_scattered = len(sizes) >= SCATTERED and sizes.max() < 0.7 * sizes.sum()
-    if shapes.form == "curve" and is_marker and is_scattered:
+    if shapes.form == "curve" and markers_alone and is_scattered:
         return replace(shapes, form="points")
-    if shapes.form == "points" and not is_marker:
+    if shapes.form == "points" and entry.handle[2] - entry.handle[0] > LONE_MARKER * (
+        entry.handle[3] - entry.handle[1]
+    ):
         return replace(shapes, form="curve")
     return shapes
 
