@@ -680,7 +680,8 @@ class _Reader:
         start, end = found.items[first].start, found.items[past - 1].end
         blank = Claim("values", start, end, subjects, is_all=is_all, panel=found.panel, is_part=found.is_part)
         claim = _MAKERS[found.kind](self, blank, found)
-        if claim is None:
+        # "In panel (a), C is the highest" of a C that only another panel has: nobody's claim.
+        if claim is None or not all(claim.subjects):
             return
         if verb:
             used[offset + verb[0] : offset + verb[1]] = b"\x01" * (verb[1] - verb[0])
@@ -740,23 +741,26 @@ class _Reader:
             blank, kind="extreme", is_part=is_part, is_high=is_high, is_overall=is_overall, is_reached=is_reached
         )
 
-    def _order(self, blank: Claim, found: _Found) -> Claim:
-        place = found.names("at")[0].text if found.kind == "order_at" else None
+    def _order(self, blank: Claim, found: _Found) -> Claim | None:
+        at = found.names("at") if found.kind == "order_at" else ()
+        if found.kind == "order_at" and not at:
+            return None
+        place = at[0].text if at else None
         pair = (*blank.subjects, found.names("second"))
         return replace(blank, kind="order", subjects=pair, is_high=found.verb in ("16", "3", "5"), place=place)
 
     def _bar_top(self, blank: Claim, found: _Found) -> Claim | None:
         bar = found.names("bar")
-        if found.names_others:
+        if found.names_others or not bar:
             return None
         values = found.values({"level": "bar"}, place=bar[0].text)
         is_high, of = found.verb == "m", found.series_in("of") or found.only_series
         return replace(blank, kind="extreme", subjects=(bar,), values=values, is_high=is_high, bars_of=of)
 
     def _bar(self, blank: Claim, found: _Found) -> Claim | None:
-        if found.names_others:
-            return None
         bar = found.names("bar")
+        if found.names_others or not bar:
+            return None
         values = found.values({"level": "bar"}, place=bar[0].text)
         return replace(blank, subjects=(bar,), values=values, bars_of=found.only_series)
 

@@ -563,8 +563,8 @@ def _curves_or_points(
         forms.append(kinds.shapes(layer))
     deadline.check()
     series = [Named(layer, entry) for layer, (_, entry) in zip(layers, palette, strict=True)]
-    markers_alone = all(_is_marker(entry) for entry in own if not entry.direct)
-    forms = [_as_in_legend(form, named.entry, markers_alone) for form, named in zip(forms, series, strict=True)]
+    shows_line = [_shows_line(figure, entry) for entry in own if not entry.direct]
+    forms = [_as_in_legend(f, n.entry, shows_line) for f, n in zip(forms, series, strict=True)]
     kind = _kind(series, forms)
     axes = axes_.axis_of(x, layout.x_title), axes_.axis_of(y, layout.y_title)
     empty = Panel(kind, _box(area.box, figure), *axes)
@@ -657,28 +657,25 @@ SCATTERED = 5
 """Pieces from which a colour may be a cloud: a curve beside a patch in the legend, as web charts have it, is in one."""
 
 
-LEAST_MARKER = 0.33
-"""Height of a lone marker in heights of its text; the dots of a dotted line are lower."""
+def _shows_line(figure: Picture, entry: Entry) -> bool:
+    """Whether a handle is more than a marker: as a whole, or what is drawn in its colour within a key's filling."""
+    x0, y0, x1, y1 = (round(edge) for edge in entry.handle)
+    part = figure.rgb[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1].astype(np.float32)
+    rows, columns = np.nonzero(np.linalg.norm(part - entry.colour, axis=2) <= colours.SHADE)
+    drawn = (int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1) if len(rows) else (0, 1)
+    return any(width > LONE_MARKER * height for width, height in ((x1 - x0, y1 - y0), drawn))
 
 
-def _is_marker(entry: Entry) -> bool:
-    x0, y0, x1, y1 = entry.handle
-    return x1 - x0 <= LONE_MARKER * (y1 - y0) and y1 - y0 >= LEAST_MARKER * entry.height
-
-
-def _as_in_legend(shapes: kinds.Shapes, entry: Entry | None, markers_alone: bool) -> kinds.Shapes:
+def _as_in_legend(shapes: kinds.Shapes, entry: Entry | None, shows_line: Sequence[bool]) -> kinds.Shapes:
     """The form of a colour where the legend knows better: a cloud along a course fills its columns as a curve does, and
-    the markers of a thin curve hide it. `markers_alone`: no entry of the legend shows a line, of which dashes may leave
-    no more than a dot."""
+    the markers of a thin curve hide it. `shows_line`: of each entry of the legend; they must agree."""
     if entry is None or entry.direct:
         return shapes
     sizes = shapes.pieces[:, 4]
     is_scattered = len(sizes) >= SCATTERED and sizes.max() < 0.7 * sizes.sum()
-    if shapes.form == "curve" and markers_alone and is_scattered:
+    if shapes.form == "curve" and not any(shows_line) and is_scattered:
         return replace(shapes, form="points")
-    if shapes.form == "points" and entry.handle[2] - entry.handle[0] > LONE_MARKER * (
-        entry.handle[3] - entry.handle[1]
-    ):
+    if shapes.form == "points" and all(shows_line):
         return replace(shapes, form="curve")
     return shapes
 

@@ -194,6 +194,34 @@ def test_panel_that_was_not_read_is_not_taken_for_one_that_was() -> None:
     assert only("single", "In panel (a), the curve rises.", "rises").verdict == "contradicted"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "C is the highest overall",
+        "C rises",
+        "A and C cross near 4",
+        "A is higher than C",
+        "the highest bar is C at about 4",
+        "C is at about 4",
+        "A is higher than B in C",
+    ],
+)
+def test_name_of_another_panel_than_the_one_spoken_of_does_no_harm(said: str) -> None:
+    x, y = Axis("Time", scale="linear"), Axis("Yield", scale="linear", low=0.0, high=10.0)
+    bars = Axis("Group", scale="category", categories=("C", "D"))
+    one = panel(
+        "line", x, y, series("A", (0.0, 1.0, 2.0), (1.0, 4.0, 8.0)), series("B", (0.0, 1.0, 2.0), (7.0, 3.0, 1.0))
+    )
+    two = panel("bar", bars, y, series(None, ("C", "D"), (3.0, 6.0)))
+    three = panel(
+        "line", x, y, series("C", (0.0, 1.0, 2.0), (1.0, 4.0, 8.0)), series("D", (0.0, 1.0, 2.0), (7.0, 3.0, 1.0))
+    )
+    for chart in (Chart((one, two)), Chart((one, three)), Chart((two, one))):
+        for where in ("a", "b"):
+            found = checks(f"In panel ({where}), {said}.", lines_of(chart), chart=chart)
+            assert all(check.verdict in ("read", "printed", "unsupported", "contradicted") for check in found)
+
+
 def test_name_that_only_another_panel_has_is_not_contradicted_by_it() -> None:
     alone = CHARTS["twins"].panels[1]
     chart = Chart((CHARTS["growth"].panels[0], alone))
