@@ -820,6 +820,21 @@ def test_markers_of_a_curve_are_no_cloud_where_the_legend_shows_a_line() -> None
     assert only(read(figure)).kind != "scatter"
 
 
+def test_dashes_are_no_cloud_where_the_keys_of_the_legend_have_a_filling() -> None:
+    """As ggplot2 draws them: a key is nearly a square, and the dashes in it are low."""
+    figure = Figure(width=760).axes()
+    for index, colour in enumerate((BLUE, ORANGE)):
+        figure.curve(lambda x, up=1 - 2 * index: 50 + up * 4 * x, colour, dash=9, width=3)  # type: ignore[misc]
+        at = 160 + 24 * index
+        cv2.rectangle(figure.image, (640, at - 9), (662, at + 9), (238, 238, 238), -1)
+        cv2.line(figure.image, (642, at), (649, at), colour, 3)
+        cv2.line(figure.image, (654, at), (660, at), colour, 3)
+        figure.text(("Up", "Down")[index], 672, at, anchor=0.0)
+    panel = only(read(figure))
+    assert panel.kind == "line"
+    assert set(claimed(panel)) == {"Up", "Down"}
+
+
 def test_black_bars_are_no_part_of_the_thick_spine_they_stand_on() -> None:
     figure = bars([30, 75, 52], ["Red", "Green", "Blue"])
     for index, value in enumerate((30, 75, 52)):
