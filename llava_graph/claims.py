@@ -680,7 +680,7 @@ class _Reader:
         start, end = found.items[first].start, found.items[past - 1].end
         blank = Claim("values", start, end, subjects, is_all=is_all, panel=found.panel, is_part=found.is_part)
         claim = _MAKERS[found.kind](self, blank, found)
-        # "In panel (a), C is the highest" of a C that only another panel has: nobody's claim.
+        # "In panel (a), C is the highest" of a C that only another panel has speaks of no series of that panel.
         if claim is None or not all(claim.subjects):
             return
         if verb:
