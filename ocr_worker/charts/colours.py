@@ -266,7 +266,8 @@ def _families(rays: Sequence[Colour]) -> list[list[int]]:
     left = sorted(range(len(rays)), key=lambda i: -float(np.linalg.norm(rays[i])))
     families = []
     while left:
-        family = [i for i in left if _cosine(rays[i], rays[left[0]]) > SAME_HUE]
+        # A colour like the ground has no hue, not even that of itself.
+        family = [left[0], *(i for i in left[1:] if _cosine(rays[i], rays[left[0]]) > SAME_HUE)]
         left = [i for i in left if i not in family]
         strengths = [_strength(rays, i, family[0]) for i in family]
         if len(family) > 1 and all(a - b >= SHADES_APART for a, b in itertools.pairwise(strengths)):

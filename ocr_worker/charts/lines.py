@@ -6,6 +6,7 @@ samples in axis units; what is true of them is said by `llava_graph.curves`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_graph.chart import Point, Series
+from llava_graph.curves import Range, range_of, trend
 from ocr_worker.charts.axes import Scale
 from ocr_worker.charts.checks import redrawing_agrees
 from ocr_worker.charts.colours import INSET, Layer, View, are_alike, code
@@ -64,11 +66,22 @@ EVEN = 0.5
 """Pixels of a curve's colour away from its end from which they are a part of it, and how many as a share of them must
 stand on the other side of it for both to be an error bar's."""
 
+TICKS = 3
+"""Places along a border with ink of the curve's colour from which that is ticks or grid lines."""
+
+EDGE = 8
+"""Pixels around a curve within which JPEG spreads its colour: it saves colours in blocks of 16 by 16."""
+
 STEPS = 4
 """Columns that spines and their edges hide at a border, within which a jagged curve may turn."""
 
 CUT_COVERAGE = 0.9
-"""The most that is said to be covered of a curve that goes on under a legend: its trend and extremes are not known."""
+"""The most that is said to be covered of a curve that may go on under a legend or behind a gap: of its trend and its
+extremes only what a short piece cannot change is known."""
+
+JUMP_COVERAGE = 0.7
+"""The most where ink of its colour stands off its end, or a steep piece there reaches beyond the rest, so far that with
+it the curve would have another trend: neither that nor the extremes are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +136,11 @@ def read_lines(
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
         unsure = _unsure_ends(area, named, traced, alone, (first, last))
-        loose = _loose_ends(named, traced, others)
-        rough, beyond_extremes = _rough_ends(named, traced)
+        loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
+        rough, reached = _rough_ends(named, traced)
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
-        cut = [hidden[side] or unsure[side] or rough[side] or loose[side] or beyond[index][side] for side in (0, 1)]
+        strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, strict=True)]
+        cut = [hidden[side] or unsure[side] or rough[side] or strays[side] or beyond[index][side] for side in (0, 1)]
         points = _points(area, traced, x, y, scale_px)
         found.append(
             Series(
@@ -134,12 +148,7 @@ def read_lines(
                 line,
                 colour,
                 points,
-                coverage=round(
-                    min(traced.coverage, CUT_COVERAGE)
-                    if any(unsure) or any(loose) or beyond_extremes
-                    else traced.coverage,
-                    4,
-                ),
+                coverage=round(min(traced.coverage, _most_covered(traced, any(unsure), strays, area.height)), 4),
                 x_tolerance=0.01,
                 y_tolerance=round(max(0.01, 1.5 * traced.stroke / area.height), 4),
                 first_known=not cut[0],
@@ -149,6 +158,29 @@ def read_lines(
             else Series(name, line, colour, abstained="low_coverage")
         )
     return found, x
+
+
+def _most_covered(traced: Trace, may_go_on: bool, strays: Sequence[Sequence[float]], height: int) -> float:
+    """The most that is said to be covered of a curve by what is seen at its ends.
+
+    `strays` has, for the left and the right end, the rows of ink of its colour that was not traced there, or NaN.
+    """
+    if any(strays):
+        return CUT_COVERAGE if _keeps_trend(traced, strays, height) else JUMP_COVERAGE
+    return CUT_COVERAGE if may_go_on else 1.0
+
+
+def _keeps_trend(traced: Trace, strays: Sequence[Sequence[float]], height: int) -> bool:
+    """Whether the curve would have the same trend with an end at each of the rows, in the area and in its own range."""
+    reach = max(len(traced.heights) // 20, 1)  # as many as a moving average takes together
+    drawn = (-traced.heights).tolist()
+    for side, rows in enumerate(strays):
+        for row in rows:
+            moved = [-row] * reach + drawn[reach:] if side == 0 else drawn[:-reach] + [-row] * reach
+            ranges = (Range(-float(height), 0.0), range_of([*moved, *drawn]))
+            if not math.isfinite(row) or any(trend(moved, shown) != trend(drawn, shown) for shown in ranges):
+                return False
+    return True
 
 
 def _traced(area: View, index: int, series: Sequence[Named], deadline: Deadline) -> Trace | str:
@@ -251,32 +283,49 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
     return first < 2, last < 2
 
 
-def _loose_ends(named: Named, traced: Trace, others: Mask) -> tuple[bool, bool]:
-    """Whether ink of the curve's colour stands above or below its left and its right end, further off than a value may
-    be: a last step that was not joined. Error bars reach as far on both sides."""
+def _loose_ends(
+    area: View, named: Named, traced: Trace, others: Mask, curves: Sequence[Trace]
+) -> tuple[float | None, float | None]:
+    """The row of ink of the curve's colour above or below its left and its right end, further off than a value may be:
+    a last step that was not joined. Error bars reach as far on both sides, what lies on another of the `curves` is an
+    edge of that, and ink in many places is ticks and grid lines. NaN where an end has no ink at all."""
     # The edges of other curves hold faint ink of any colour.
     edges = cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    mask, marker = named.layer.mask | ((named.layer.strength >= FAINT) & ~edges), _marker_px(named.entry)
+    faint = (named.layer.strength >= FAINT) & ~edges & ~area.grid
+    mask, marker = named.layer.mask | faint, _marker_px(named.entry)
     most = ROUGH_END * mask.shape[0] + max(traced.stroke, marker) / 2
-    half = traced.stroke / 2 + 3
+    half = max(traced.stroke, marker) / 2 + 3  # a hollow marker has no ink in its middle
     reach = round(max(traced.stroke, 0.6 * marker)) + 3
-    found = []
+    found: list[float | None] = []
     for at, step in ((0, -1), (-1, 1)):
         column, row = int(traced.columns[at]), float(traced.heights[at])
         first, last = sorted((column - step, column + step * (reach + 5)))
         rows, columns = np.nonzero(mask[:, max(first, 0) : last + 1])
         at_end = np.abs(columns + max(first, 0) - column) <= 2
         if not (np.abs(rows[at_end] - row) <= half).any():  # where no ink is the curve does not end
-            found.append(True)
+            found.append(math.nan)
             continue
         # Within the curve's extent it may itself be that high there.
         near = np.abs(traced.columns - column) <= 3
         high, low = float(traced.heights[near].min()), float(traced.heights[near].max())
-        above = int((rows < min(high, row) - most).sum())
-        below = int((rows > max(low, row) + most).sum())
-        more, less = max(above, below), min(above, below)
-        found.append(more >= LOOSE and less < EVEN * more)
+        apart = rows[~_on_curves(rows, (first + last) / 2, curves)]
+        above, below = apart[apart < min(high, row) - most], apart[apart > max(low, row) + most]
+        more, less = (above, below) if len(above) >= len(below) else (below, above)
+        places = 1 + int((np.diff(np.unique(np.concatenate([above, below]))) > EDGE).sum())
+        is_step = len(more) >= LOOSE and len(less) < EVEN * len(more) and places < TICKS
+        found.append(float(np.median(more)) if is_step else None)
     return found[0], found[1]
+
+
+def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[Trace]) -> npt.NDArray[np.bool_]:
+    """Which of the rows near a column lie on one of the curves, its edge included."""
+    found = np.zeros(len(rows), bool)
+    for curve in curves:
+        near = np.abs(curve.columns - column) <= EDGE
+        if near.any():
+            slack = curve.stroke / 2 + EDGE
+            found |= (rows >= curve.heights[near].min() - slack) & (rows <= curve.heights[near].max() + slack)
+    return found
 
 
 def _unsure_ends(
@@ -317,18 +366,19 @@ def _leads_under(area: View, traced: Trace, at: int) -> bool:
     return bool(inside.sum() >= 3 and (~area.free[rows[inside], columns[inside]]).mean() > 0.5)
 
 
-def _rough_ends(named: Named, traced: Trace) -> tuple[tuple[bool, bool], bool]:
+def _rough_ends(named: Named, traced: Trace) -> tuple[tuple[bool, bool], tuple[float | None, float | None]]:
     """Whether a jagged or steep piece of the curve holds its left and its right end, so that the values there are not
-    known, and whether such a piece reaches higher or lower than the rest of the curve, which is known."""
+    known, and the row to which such a piece reaches beyond the rest of the curve, which is known."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
     rough = _is_rough(mask, traced, 0, marker), _is_rough(mask, traced, -1, marker)
     most = ROUGH_END / 2 * mask.shape[0]
-    beyond = False
+    reached: list[float | None] = []
     for at, found in ((0, rough[0]), (-1, rough[1])):
         near = _rows_near(mask, traced, at, marker)
-        if found and len(near):
-            beyond |= bool(near[0] < traced.heights.min() - most or near[-1] > traced.heights.max() + most)
-    return rough, beyond
+        above = found and len(near) > 0 and near[0] < traced.heights.min() - most
+        below = found and len(near) > 0 and near[-1] > traced.heights.max() + most
+        reached.append(math.nan if above and below else float(near[0 if above else -1]) if above or below else None)
+    return rough, (reached[0], reached[1])
 
 
 def _rows_near(mask: Mask, traced: Trace, at: int, marker: float) -> npt.NDArray[np.int64]:

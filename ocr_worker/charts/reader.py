@@ -33,7 +33,7 @@ from ocr_worker.charts.lines import Named
 from ocr_worker.charts.picture import Mask, Picture, Pixels
 from ocr_worker.charts.texts import Token
 
-REVISION = "chart-5"
+REVISION = "chart-6"
 """Raised with every change of what is read: results of another revision are read again."""
 
 MAX_SERIES = 10

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_graph.chart import Fact, Point, Series
+from llava_graph.curves import trend_by
 from ocr_worker.charts.axes import Scale
 from ocr_worker.charts.colours import View, are_alike, code
 from ocr_worker.charts.lines import Named
@@ -109,6 +110,8 @@ def _cloud_facts(mask: Mask, marker: float, area: View, x: Scale, y: Scale) -> t
     if columns.std() > 0 and rows.std() > 0 and not (x.log or y.log):
         r = float(np.corrcoef(columns, rows)[0, 1]) * float(np.sign(x.a) * np.sign(y.a))
         facts.insert(0, Fact("correlation", y=round(r, 3)))
+        if x.a > 0 > y.a and (direction := trend_by(r)):  # along an axis the other way round "rises" is ambiguous
+            facts.insert(0, Fact("trend", text=direction))
     return tuple(facts)
 
 

@@ -149,6 +149,28 @@ def test_value_at_an_end_that_is_not_known_is_no_fact() -> None:
     assert facts(lost).keys() == {"first"}
 
 
+AXES = {"x": Axis("x", scale="linear", low=0.0, high=10.0), "y": Axis("y", scale="linear", low=0.0, high=10.0)}
+
+
+def test_curve_tells_its_trend_while_little_of_the_axis_lies_beyond_an_end_that_is_not_known() -> None:
+    def of(last: float, **more: object) -> dict[str, Fact]:
+        return facts(panel(series("A", (0.0, 4.0, 9.0), (0.0, 4.0, last), last_known=False, **more), **AXES))
+
+    assert of(8.6, coverage=0.9)["trend"].text == "rises"
+    assert "trend" not in of(8.4, coverage=0.9)
+    assert "trend" not in of(8.6, coverage=0.7)
+    named = panel(series("A", (0.0, 4.0, 9.0), ("u", "v", "w"), last_known=False, coverage=0.9), **AXES)
+    assert "trend" not in facts(named)  # how far it would go on is not known
+
+
+def test_extremum_far_above_an_end_that_is_not_known_is_told() -> None:
+    peak = panel(series("A", (3.0, 9.0, 3.9), (0.0, 5.0, 9.0), last_known=False, coverage=0.9), **AXES)
+    assert facts(peak)["maximum"] == Fact("maximum", 5.0, 9.0)
+    assert "minimum" not in facts(peak)
+    near = panel(series("A", (3.0, 9.0, 4.1), (0.0, 5.0, 9.0), last_known=False, coverage=0.9), **AXES)
+    assert "maximum" not in facts(near)
+
+
 def test_abstained_series_and_panels_have_no_facts() -> None:
     read = panel(series("A", (0.0, 10.0)), series("B", (0.0, 1.0), abstained="low_coverage"))
     assert facts(read, 1) == {} and facts(read, 0)
@@ -199,6 +221,31 @@ def test_bars_tell_highest_and_lowest_by_category() -> None:
     assert row["trend"].text == "rises"
     tied = facts(panel(series("A", (9.0, 3.0, 9.05), ("u", "v", "w")), kind="bar"))
     assert tied["maximum"] == Fact("maximum", None, 9.05)
+
+
+def test_row_that_lacks_a_bar_tells_no_highest_and_no_lowest() -> None:
+    """The one that was not read may be either."""
+    x = Axis("x", scale="category", categories=("u", "v", "w"))
+    whole, lacking = series("A", (1.0, 2.0, 3.0), ("u", "v", "w")), series("B", (9.0, 8.0), ("v", "w"))
+    read = panel(whole, lacking, kind="grouped_bar", x=x)
+    assert facts(read, 1) == {}
+    assert facts(read, 0).keys() == {"maximum", "minimum"}
+    assert facts(panel(lacking, whole, kind="grouped_bar", x=x)) == {}
+    low = series("B", (0.1, 0.2), ("v", "w"))
+    assert "highest_overall" not in facts(panel(whole, low, kind="grouped_bar", x=x), 0)
+
+
+def test_cloud_whose_course_is_not_clear_tells_the_direction_of_a_strong_correlation() -> None:
+    xs = [i / 10 for i in range(40)]
+    noise = [math.sin(7.0 * i) for i in range(40)]
+    outliers = [5.0 if i in (30, 31, 32) else 0.0 for i in range(40)]
+    ys = [1.6 * x + 0.6 * n + o for x, n, o in zip(xs, noise, outliers, strict=True)]
+    assert trend(ys, range_of(ys)) == "unclear"
+    for sign, direction in ((1, "rises"), (-1, "falls")):
+        found = facts(panel(series("A", [sign * y for y in ys], xs), kind="scatter"))
+        assert found["trend"].text == direction
+        assert "first" not in found and "last" not in found
+    assert curves.trend_by(0.79) is None and curves.trend_by(None) is None
 
 
 def test_scatter_tells_correlation_and_ranges() -> None:

@@ -255,7 +255,8 @@ def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> No
     xs = rng.uniform(1, 9, 120)
     ys = 50 + 4 * (xs - 5) + rng.normal(0, 6, 120)
     (series,) = only(read(Figure().axes().points(xs.tolist(), ys.tolist(), radius=6))).series
-    assert {f.kind for f in series.facts} == {"correlation", "x_range", "y_range"}
+    assert {f.kind for f in series.facts} == {"trend", "correlation", "x_range", "y_range"}
+    assert fact(series, "trend").text == "rises"
     assert fact(series, "correlation").y == pytest.approx(float(np.corrcoef(xs, ys)[0, 1]), abs=0.1)
     assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
 
@@ -713,6 +714,33 @@ def test_a_last_point_that_was_not_joined_costs_the_end_and_the_extremes() -> No
     cv2.circle(figure.image, (round(figure.px(8.85)), round(figure.py(70))), 5, BLUE, -1)
     (series,) = only(read(figure)).series
     assert {f.kind for f in series.facts} & {"last", "maximum", "trend"} == set()
+
+
+def test_ends_are_known_where_ticks_of_the_same_colour_stand_inside() -> None:
+    figure = Figure().axes().curve(lambda x: 70 - 5 * x, BLACK, start=0.15, end=9.85, width=4)
+    for value in range(5, 100, 10):
+        for edge, end in ((figure.px(0), figure.px(0.2)), (figure.px(10), figure.px(9.8))):
+            at = round(figure.py(value))
+            cv2.line(figure.image, (round(edge), at), (round(end), at), BLACK, 2)
+    (series,) = only(read(figure)).series
+    assert {f.kind for f in series.facts} >= {"trend", "first", "last"}
+
+
+def test_a_stray_last_step_that_keeps_the_trend_costs_the_end_alone() -> None:
+    figure = Figure().axes().curve(lambda x: 95 - 5 * x, BLUE, end=8.8)
+    cv2.circle(figure.image, (round(figure.px(8.85)), round(figure.py(8))), 5, BLUE, -1)
+    (series,) = only(read(figure)).series
+    assert fact(series, "trend").text == "falls"
+    assert "last" not in {f.kind for f in series.facts}
+
+
+def test_a_colour_like_the_ground_does_not_hang_the_reader() -> None:
+    """It has no hue, and once made a family of colours without a member, for ever."""
+    figure = Figure().axes().curve(lambda x: 10 + 7 * x, BLUE)
+    seen = picture.prepare(figure.image, figure.lines)
+    view = colours.view(picture.prepare(figure.image, figure.lines), Area(80, 30, 600, 420), [])
+    layers = colours.separate(view, [np.asarray(colour, np.float32) for colour in ((255, 255, 255), BLUE)])
+    assert [bool(layer.mask.any()) for layer in layers] == [False, True]
 
 
 def test_an_error_bar_at_an_end_does_not_cost_it() -> None:
