@@ -42,8 +42,8 @@ _MOSTLY_SEEN = 0.75
 """Coverage that the rest of such a curve must have: of less, a turn may lie in what was not traced."""
 
 _FAR_FROM_ENDS = 0.5
-"""Share of the y axis by which an extremum must stand out from an end that is not known: unseen, the curve would have to
-come back as far. Of 158 such values, 156 were right within 5 % of the axis."""
+"""Share of the y axis by which an extremum must stand out from an end that is not known: unseen, the curve would have
+to come back as far. Of 158 such values, 156 were right within 5 % of the axis."""
 
 _STRONG_CORRELATION = 0.8
 """Pearson's r from which a cloud of points rises or falls, whatever its course looks like."""
@@ -356,8 +356,8 @@ def _far_from_ends(extremes: Sequence[Fact], series: Series, numbers: _Numbers, 
 
 
 def _facts_of_cloud(numbers: _Numbers, panel: Panel, ranges: Sequence[Range]) -> list[Fact]:
-    """Ends and turning points of a cloud are those of its smoothed course, so they are told only with the trend of that.
-    Where the course is not clear, a strong correlation tells the trend alone."""
+    """Ends and turning points of a cloud are those of its smoothed course, so they are told only with its trend. Where
+    the course is not clear, a strong correlation tells the trend alone."""
     xs = [x for x in numbers.places if not isinstance(x, str)]
     if len(xs) < 3 or len(xs) < len(numbers.ys) or panel.x.scale is None:
         return []

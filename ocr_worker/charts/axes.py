@@ -137,7 +137,7 @@ def labels_at(picture: Picture, area: Area, tokens: Sequence[Token], side: Side)
     # Labels are aligned at the axis (or centred, then longer ones come nearer); an axis title stands a line further.
     slack = (0.7 if side in ("bottom", "top") else 2.5) * size
     chosen = [token for gap, token in near if gap <= nearest + slack]
-    if side in ("left", "right") and sum(bool(token.numerals) for token in chosen) >= 2:
+    if side in ("left", "right") and any(token.numerals for token in chosen):
         chosen = [token for token in chosen if token.upright or token.numerals]  # a turned text is the axis' title
     return Labels(side, tuple(chosen), ticks, edge)
 
@@ -625,6 +625,13 @@ def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Toke
     return scale
 
 
+LEAST_LETTERS = 4
+"""Of a label above an axis: `(a)` names the panel."""
+
+ABOVE = 2.0
+"""Heights of its text that such a label stands above the area at most."""
+
+
 def axis_of(scale: Scale | None, title: Token | None, categories: Sequence[str] = ()) -> Axis:
     """The axis as the chart's data model has it; `title` is its label."""
     text = title.text if title else None
@@ -659,7 +666,26 @@ def title_of(area: Area, labels: Labels, tokens: Sequence[Token], taken: Sequenc
             off = abs(token.y - (area.y0 + area.y1) / 2) / area.height + (area.x0 - token.x) / area.width
         if fits and (best is None or off < best[0]):
             best = off, token
+    if best is None and labels.side == "left":
+        return _title_above(area, [token for token in tokens if token.line not in used])
     return best[1] if best else None
+
+
+def _title_above(area: Area, tokens: Sequence[Token]) -> Token | None:
+    """The label of a y axis that stands above it: it begins left of the axis, as titles of figures seldom do."""
+    fitting = [
+        token
+        for token in tokens
+        if not token.numerals
+        and token.upright
+        and sum(letter.isalpha() for letter in token.text) >= LEAST_LETTERS
+        and token.y < area.y0
+        and area.y0 - token.box[3] < ABOVE * token.height
+        and token.box[0] < area.x0 - 0.3 * token.height
+        and token.box[2] > area.x0 - token.height
+        and token.x < area.x0 + area.width / 3
+    ]
+    return max(fitting, key=lambda token: token.y, default=None)
 
 
 __all__ = [

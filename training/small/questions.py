@@ -98,11 +98,16 @@ def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
     yield rng.choice(list(_beyond(told, panel, rng, wording)))
 
 
+_BELOW = ("at the bottom", "along the lower edge", "underneath", "at the foot of the chart")
+_BESIDE = ("at the left", "along the left edge", "on the upright axis", "at the side", "going up the side")
+
+
 def _axes(panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
-    for name, where, letter, direction, side, axis in (
-        (panel.x, "horizontal", "x", "to the right", "below the chart", panel.data.x if panel.data else None),
-        (panel.y, "vertical", "y", "upwards", "at the side", panel.data.y if panel.data else None),
+    for name, where, letter, direction, side, edges, axis in (
+        (panel.x, "horizontal", "x", "to the right", "below the chart", _BELOW, panel.data.x if panel.data else None),
+        (panel.y, "vertical", "y", "upwards", "at the side", _BESIDE, panel.data.y if panel.data else None),
     ):
+        edge = rng.choice(edges)
         question = ask(
             f"What does the {where} axis show?",
             f"What is on the {letter}-axis?",
@@ -110,6 +115,10 @@ def _axes(panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
             f"Label of the {letter} axis?",
             f"What is shown {where}ly?",
             f"Which quantity is drawn {direction}?",
+            f"What is written {side}?",
+            f"Which quantity do the ticks {edge} belong to?",
+            f"What does one read off {edge}?",
+            f"And {edge}, what is that?",
             f"What do the numbers {side} stand for?",
             f"And what does {letter} stand for?",
             f"Which quantity is on the {where} axis?",
@@ -187,6 +196,9 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
         question = ask(
             f"How does {subject} behave?",
             f"What does {subject} do?",
+            f"Tell me about {subject}.",
+            f"What can be said about the line of {subject}?",
+            f"How well does {subject} do?",
             f"Does {subject} go up or down?",
             f"Describe the trend of {subject}.",
             f"Is {subject} rising?",
@@ -301,6 +313,9 @@ def _highest_overall(panel: ToldPanel, data: Panel, ask: Ask) -> Pair:
         "Which one is largest?",
         "Which series is above the others?",
         "Which of them leads?",
+        "Who is ahead, all in all?",
+        "Which one wins?",
+        "Which is the largest, on average?",
         "What has the highest values?",
     )
     for name, series in zip(panel.series, data.series, strict=True):
@@ -328,6 +343,8 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
                         f"Which bar{of} is the {word}?",
                         f"Which one is {word}{' for ' + str(panel.series[i]) if several else ''}?",
                         f"What has the {size} value{of}?",
+                        f"Where is the {size} value{of}?",
+                        f"Which one is the {size}{of}?",
                         f"Where is the {word}?" if not of else f"For which category is {panel.series[i]} {word}?",
                         f"What is the {word} bar{of}?",
                         f"Which category has the {word} value{of}?",
@@ -461,6 +478,11 @@ def _unanswerable(told: Told, panel: ToldPanel, rng: random.Random, wording: Wor
         asked = (
             f"How does {stranger} behave?",
             f"What about {stranger}?",
+            f"Tell me about {stranger}.",
+            f"What can be said about the line of {stranger}?",
+            f"What does the figure say of {stranger}?",
+            f"How well does {stranger} do?",
+            f"Where is the {stranger} curve?",
             f"What is the highest value of {stranger}?",
             f"Describe the curve of {stranger}.",
             f"Where does {stranger} end?",

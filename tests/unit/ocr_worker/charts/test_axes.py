@@ -294,3 +294,46 @@ def test_lying_labels_of_three_digits_are_not_slanted() -> None:
             cv2.line(figure.image, (mark, 420), (mark, 424), BLACK, 1)
         figure.lines.append(Line(f"{value}", (at - 12, 428.0, at + 12, 444.0), 0.98))
     assert (scale_of(figure, "bottom").low, scale_of(figure, "bottom").high) == pytest.approx((400, 750), abs=3)
+
+
+def y_label_of(figure: Figure) -> str | None:
+    made = picture.prepare(figure.image, figure.lines)
+    tokens = texts.tokens(made.lines)
+    area = find_areas(made, tokens)[0]
+    left, bottom = (labels_at(made, area, tokens, side) for side in ("left", "bottom"))  # type: ignore[arg-type]
+    title = axes.title_of(area, left, tokens, bottom.tokens)
+    return title.text if title else None
+
+
+def test_a_label_above_the_y_axis_is_the_axis_label() -> None:
+    figure = Figure().axes()
+    figure.lines.append(Line("Signal growth (mV)", (40, 4, 180, 20), 0.9))
+    assert y_label_of(figure) == "Signal growth (mV)"
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ("A title of the figure", (80, 4, 260, 20)),  # begins at the area, as ggplot2 places titles
+        ("A centred title", (280, 4, 400, 20)),
+        ("(a)", (60, 4, 84, 20)),
+    ],
+)
+def test_titles_and_letters_of_panels_are_no_axis_labels(text: str, box: tuple[float, float, float, float]) -> None:
+    figure = Figure().axes()
+    figure.lines.append(Line(text, box, 0.9))
+    assert y_label_of(figure) is None
+
+
+def test_a_turned_label_beside_the_axis_goes_before_one_above_it() -> None:
+    figure = Figure().axes()
+    figure.lines += [Line("Signal growth", (40, 4, 180, 20), 0.9), Line("Loss (dB)", (8, 150, 26, 260), 0.9)]
+    assert y_label_of(figure) == "Loss (dB)"
+
+
+def test_a_turned_label_near_the_only_number_that_was_read_is_the_axis_label() -> None:
+    figure = Figure().axes()
+    lone = next(line for line in figure.lines if line.text == "40" and line.box[0] < 80)
+    figure.lines = [line for line in figure.lines if line.box[0] > 80 or line is lone]
+    figure.lines.append(Line("Loss (dB)", (lone.box[0] - 16, 150, lone.box[2] - 4, 260), 0.9))
+    assert y_label_of(figure) == "Loss (dB)"

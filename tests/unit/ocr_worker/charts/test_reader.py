@@ -737,7 +737,6 @@ def test_a_stray_last_step_that_keeps_the_trend_costs_the_end_alone() -> None:
 def test_a_colour_like_the_ground_does_not_hang_the_reader() -> None:
     """It has no hue, and once made a family of colours without a member, for ever."""
     figure = Figure().axes().curve(lambda x: 10 + 7 * x, BLUE)
-    seen = picture.prepare(figure.image, figure.lines)
     view = colours.view(picture.prepare(figure.image, figure.lines), Area(80, 30, 600, 420), [])
     layers = colours.separate(view, [np.asarray(colour, np.float32) for colour in ((255, 255, 255), BLUE)])
     assert [bool(layer.mask.any()) for layer in layers] == [False, True]
