@@ -191,7 +191,7 @@ def _count(number: int) -> str:
 def _curves(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -> Iterator[str]:
     claimed = [i for i, series in enumerate(data.series) if not series.abstained and series.points]
     trends = {i: trend for i in claimed if (trend := trend_of(data.series[i]))}
-    alike = set(trends.values())
+    alike = set(trends.values()) if data.kind == "line" else set()
     if len(claimed) > 1 and len(trends) == len(data.series) and len(alike) == 1 and alike <= {"rises", "falls"}:
         verb = rng.choice({"rises": ("rise", "increase"), "falls": ("fall", "decrease")}[alike.pop()])
         yield f"Both curves {verb}." if len(claimed) == 2 else f"All {_count(len(claimed))} curves {verb}."
@@ -199,7 +199,7 @@ def _curves(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -
     yield from _joined(clauses, rng)
     if data.kind == "scatter" and len(claimed) <= 4:
         for i in claimed:
-            yield from cloud(panel, data, i, rng, length)
+            yield from cloud(panel, data, i, rng, told_with_trend(data.series[i]) is None)
     if length != "short":
         for i in claimed:
             yield from _extremes(panel, data, i, rng)
@@ -267,10 +267,19 @@ def course(panel: ToldPanel, data: Panel, index: int, rng: random.Random) -> str
         )
     start = f" from about {write.y(first.y)}{unit}" if first else ""
     end = f" to about {write.y(last.y)}{unit}" if last else ""
-    return f"{subject} {verb}{start}{end}"
+    return f"{subject} {verb}{start}{end}{told_with_trend(series) or ''}"
 
 
-def cloud(panel: ToldPanel, data: Panel, index: int, rng: random.Random, length: Length) -> Iterator[str]:
+def told_with_trend(series: Series) -> str | None:
+    """What is said of the correlation of a cloud behind its direction, where it has one and no ends are told."""
+    r = fact_of(series, "correlation")
+    has_ends = fact_of(series, "first") or fact_of(series, "last")
+    if r is None or r.y is None or has_ends or trend_of(series) not in ("rises", "falls"):
+        return None
+    return f", with a correlation of {r.y:.2f}"
+
+
+def cloud(panel: ToldPanel, data: Panel, index: int, rng: random.Random, has_correlation: bool) -> Iterator[str]:
     """How the points of a cloud lie: what they range over, and how x and y go together."""
     series = data.series[index]
     write = NumberWriter.of(data, series)
@@ -280,7 +289,7 @@ def cloud(panel: ToldPanel, data: Panel, index: int, rng: random.Random, length:
         unit = unit_of(data.y) if rng.random() < 0.5 else ""
         verb = rng.choice(("lie between", "range between"))
         yield f"{capital(subject)} {verb} {write.y(reach.x)} and {write.y(reach.y)}{unit}."
-    if r and r.y is not None and (length != "short" or trend_of(series) is None):
+    if r and r.y is not None and has_correlation:
         yield f"Their correlation is {r.y:.2f}."
 
 

@@ -252,7 +252,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                     ),
                     f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
                 )
-        if data.kind == "scatter" and (described := " ".join(paragraphs.cloud(panel, data, i, rng, "medium"))):
+        if data.kind == "scatter" and (described := " ".join(paragraphs.cloud(panel, data, i, rng, True))):
             yield (
                 ask(
                     f"Over which range do the points of {subject} lie?",
