@@ -37,7 +37,7 @@ seen."""
 WIDEST_GAP = 0.12
 """Share of the area's width that a curve may be hidden at a stretch: what it does there is a guess."""
 
-BEYOND = 0.03
+BEYOND = 0.12
 """Share of the area's width with ink of the curve's colour left and right of what was traced: a part was not joined."""
 
 LEAST_EXTENT = 0.08

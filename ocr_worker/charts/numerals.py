@@ -104,7 +104,7 @@ def _finite(text: str) -> float:
 
 def _power(text: str) -> tuple[Numeral, ...]:
     """Powers of ten: `10⁻³`, `10^-3`, `10-3`, `103`, `2×10³`, `-10²`."""
-    plain = text.translate(_SUPERSCRIPTS).replace(" ", "").replace("°", "0").replace("º", "0")
+    plain = text.translate(_SUPERSCRIPTS).replace(" ", "").replace("°", "0").replace("º", "0").rstrip(".")
     has_superscript = plain != text.replace(" ", "")
     if match := re.fullmatch(r"([-+]?\d+(?:[.,]\d+)?)[x×·*]10\^?\{?([-+]?\d{1,2})\}?", plain):
         return (Numeral(float(match[1].replace(",", ".")) * 10.0 ** int(match[2]), "power"),)

@@ -49,6 +49,9 @@ ways."""
 LEAST_LABELS = 2
 """Texts along an x axis of which no scale is known: with fewer the area may be none that curves are drawn in."""
 
+LEAST_TICKS = 4
+"""Ticks there that say as much, where OCR took the labels for one text or read none."""
+
 FILL_SHARE = 0.35
 """Share of the ink in filled shapes that are no bars from which the chart is of a kind that is not read."""
 
@@ -710,11 +713,14 @@ def _with_direct_names(figure: Picture, kept: list[Named], tokens: Sequence[Toke
 
 
 def _is_certain(figure: Picture, layout: _Layout) -> bool:
-    """Whether an area of which no x scale is known surely is one: it has texts below it, and spines, grids or a filling
-    of its own. Of others a plateau of a curve may be taken for the bottom."""
+    """Whether an area of which no x scale is known surely is one: it has texts and ticks below it, or one of both, and
+    spines, grids or a filling of its own. Of others a plateau of a curve may be taken for the bottom."""
     area = layout.area
     sides = (area.left, area.right, area.top, area.bottom)
-    return len(layout.bottom.tokens) >= LEAST_LABELS and areas_.drawn(area.box, sides, figure) >= DRAWN
+    has_labels = len(layout.bottom.tokens) >= LEAST_LABELS
+    has_ticks = len(layout.bottom.ticks) >= LEAST_TICKS
+    is_drawn = areas_.drawn(area.box, sides, figure) >= DRAWN
+    return (has_labels and has_ticks) or (is_drawn and (has_labels or has_ticks))
 
 
 def _categories(layout: _Layout) -> list[Token]:
