@@ -244,18 +244,25 @@ def is_of_other_scale(labels: Labels) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
+TURNED = 1.15
+"""Height over width from which two digits and more read from below: side by side they are wider than high."""
+
+
 def _points_lost(picture: Picture, labels: Sequence[Token]) -> bool:
     """Whether most numbers hold a dot that OCR did not read: `2.5` as `25`, on all of an axis, is a scale as well."""
-    plain = [t for t in labels if t.upright and re.fullmatch(r"-?\d{2,}", t.text.strip())]
+    plain = [t for t in labels if re.fullmatch(r"-?\d{2,}", t.text.strip())]
     return len(plain) >= MIN_LABELS and sum(_has_dot(picture, t) for t in plain) > LOST * len(plain)
 
 
 def _has_dot(picture: Picture, token: Token) -> bool:
-    """Whether a piece of ink far smaller than the digits stands between two of them at their foot."""
+    """Whether a piece of ink far smaller than the digits stands between two of them at their foot. A turned label reads
+    from below."""
     x0, y0, x1, y1 = (round(edge) for edge in token.box)
     ink = (picture.distance[max(y0, 0) : y1, max(x0, 0) : x1] > 60).astype(np.uint8)
     if ink.size == 0:
         return False
+    if token.height > TURNED * token.width:
+        ink = np.ascontiguousarray(np.rot90(ink, k=-1))
     _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     pieces = stats[1:]
     if len(pieces) < 3:

@@ -49,6 +49,9 @@ ways."""
 LEAST_LABELS = 2
 """Texts along an x axis of which no scale is known: with fewer the area may be none that curves are drawn in."""
 
+SPINE_SHORT = 0.05
+"""Share of its area that a spine may lack at its two ends: the area may reach a tick's length beyond it."""
+
 LEAST_TICKS = 4
 """Ticks there that say as much, where OCR took the labels for one text or read none."""
 
@@ -264,8 +267,13 @@ def spine_interrupted(figure: Picture, area: Area) -> bool:
     if y1 - y0 < 30 or x < 1:
         return False
     drawn = np.asarray((figure.distance[y0:y1, x - 1 : x + 2] > 50).any(axis=1), np.bool_)
-    if drawn.mean() < 0.6 or not (drawn[:4].any() and drawn[-4:].any()):
+    if drawn.mean() < 0.6:
         return False
+    first, last = int(drawn.argmax()), len(drawn) - int(drawn[::-1].argmax())
+    if first + len(drawn) - last > SPINE_SHORT * len(drawn):
+        return False
+    y0, drawn = y0 + first, drawn[first:last]
+    y1 = y0 + len(drawn)
     # Where bars begin at the axis their own edges make a line, with gaps between them.
     bare = ~np.asarray((figure.distance[y0:y1, x + 5 : x + 9] > 50).all(axis=1), np.bool_)
     if bare.any() and drawn[bare].mean() < 0.6:

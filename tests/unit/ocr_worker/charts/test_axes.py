@@ -152,6 +152,23 @@ def test_an_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
         scale_of(figure)
 
 
+def test_a_turned_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
+    """R turns the labels of its y axes: they read from below, and the point stands at their right."""
+    figure = Figure(y=(0, 60)).frame().x_axis([0, 5, 10])
+    for value in (10, 20, 30, 40, 50):
+        at = round(figure.py(value))
+        cv2.line(figure.image, (80, at), (75, at), BLACK, 1)
+        figure.lines.append(Line(str(value), (56, at - 10, 70, at + 10), 0.99))
+        for top in (at - 9, at + 3):  # two digits
+            figure.image[top : top + 6, 58:68] = 0
+    assert scale_of(figure).high == pytest.approx(60, abs=0.2)
+    for value in (10, 20, 30, 40, 50):
+        at = round(figure.py(value))
+        figure.image[at - 1 : at + 1, 66:68] = 0
+    with pytest.raises(AbstainError, match="axis_not_calibrated"):
+        scale_of(figure)
+
+
 def power_labels(figure: Figure, exponents: Sequence[int]) -> Figure:
     """Powers of ten left of the axis, their exponents small and raised, read without knowing that."""
     for exponent in exponents:

@@ -35,7 +35,16 @@ def test_a_number_is_read_in_its_usual_forms(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("10-1", 0.1), ("10⁻³", 1e-3), ("10^2", 100.0), ("2×10³", 2000.0), ("-10²", -100.0)]
+    ("text", "value"),
+    [
+        ("10-1", 0.1),
+        ("10⁻2", 0.01),
+        ("10⁻³", 1e-3),
+        ("10-1.", 0.1),
+        ("10^2", 100.0),
+        ("2×10³", 2000.0),
+        ("-10²", -100.0),
+    ],
 )
 def test_a_power_of_ten_is_read_with_or_without_its_superscript(text: str, value: float) -> None:
     (numeral,) = readings(text)

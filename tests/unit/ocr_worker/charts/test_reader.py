@@ -319,6 +319,24 @@ def test_an_interrupted_spine_is_a_broken_axis() -> None:
     assert nothing_claimed(read(figure)) == {"broken_axis"}
 
 
+def test_a_spine_that_ends_below_the_top_of_its_area_may_be_interrupted() -> None:
+    figure = Figure(area=(80, 30, 600, 420)).frame("l")
+    figure.image[330:344, 76:85] = 255
+    seen = picture.prepare(figure.image, [])
+    assert reader.spine_interrupted(seen, Area(80, 16, 600, 420))
+    assert not reader.spine_interrupted(seen, Area(80, -40 + 30, 600, 700))  # so short a line is no spine of it
+
+
+def test_an_area_with_ticks_is_believed_though_ocr_took_its_labels_for_one_text() -> None:
+    figure = Figure().frame().y_axis([0, 20, 40, 60, 80, 100]).curve(lambda x: 10 + 7 * x, BLUE)
+    figure.x_axis([0, 2, 4, 6, 8, 10], ["" for _ in range(6)])
+    figure.lines = [line for line in figure.lines if line.text]
+    figure.lines.append(Line("2018-02018-0Z018-0", (80, 430, 600, 446), 0.6))
+    (series,) = only(read(figure)).series
+    assert fact(series, "trend").text == "rises"
+    assert fact(series, "last").y == pytest.approx(80, abs=1)
+
+
 def test_areas_above_each_other_without_labels_between_are_one_broken_axis() -> None:
     upper = Figure(height=480, x=(-0.5, 2.5), y=(400, 550), area=(80, 30, 600, 200)).frame("l")
     upper.y_axis([400, 450, 500, 550])
