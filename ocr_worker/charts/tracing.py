@@ -112,7 +112,7 @@ def _chain(mask: Mask, deadline: Deadline) -> Mask:
     start = stats[order, 0].astype(np.float64)
     end = start + stats[order, 2] - 1
     left, right = _end_heights(np.asarray(labels, np.int32), np.asarray(stats, np.int32), order)
-    slopes = (right - left) / np.maximum(end - start, 1)
+    rise, tall = right - left, stats[order, 3].astype(np.float64)
     # A vertical piece of a step has few columns and still is the curve.
     weight = np.maximum(stats[order, 2], 0.15 * stats[order, 3]).astype(np.float64)
     typical = float(np.median(np.minimum(stats[order, 2], stats[order, 3])))
@@ -125,9 +125,9 @@ def _chain(mask: Mask, deadline: Deadline) -> Mask:
         overlap = np.minimum(0.3 * np.minimum(end[:i] - start[:i], end[i] - start[i]) + 2, 14)
         able = gap >= -overlap
         step = left[i] - right[:i]
-        # Between the dashes of a steep curve lie few columns and many rows.
-        goes_on = (np.sign(step) == np.sign(slopes[i])) & (np.sign(step) == np.sign(slopes[:i]))
-        steep = np.where(goes_on, np.minimum(np.abs(slopes[:i]), abs(slopes[i])), 0) * np.maximum(gap, 1)
+        # Between the dashes of a steep curve lie few columns and many rows, but no more than a dash has.
+        goes_on = (np.sign(step) == np.sign(rise[i])) & (np.sign(step) == np.sign(rise[:i]))
+        steep = np.where(goes_on, np.minimum(tall[:i], tall[i]), 0)
         apart = np.maximum(np.abs(step) - typical - np.maximum(0.4 * np.maximum(gap, 0), steep), 0)
         cost = 0.35 * np.maximum(gap, 0) + 0.8 * apart
         gain = np.where(able & (cost < 0.5 * width), score[:i] - cost, -np.inf)
