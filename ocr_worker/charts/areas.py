@@ -136,7 +136,7 @@ def _line_after_labels(rect: Rect, tokens: Sequence[Token], picture: Picture) ->
 
 
 def _cuts_labels(rect: Rect, tokens: Sequence[Token]) -> bool:
-    """Whether the column of numbers left of a rectangle goes on above it at the same step."""
+    """Whether the column of numbers left of a rectangle goes on above or below it at the same step."""
     x0, y0, x1, y1 = rect
     left = [t for t in tokens if t.numerals and -4 <= x0 - t.box[2] <= 0.14 * (x1 - x0) + 20]
     inside = sorted((t for t in left if y0 - 0.6 * t.height <= t.y <= y1 + 0.6 * t.height), key=lambda t: t.y)
@@ -144,11 +144,9 @@ def _cuts_labels(rect: Rect, tokens: Sequence[Token]) -> bool:
         return False
     step = float(np.median(np.diff([t.y for t in inside])))
     edge = float(np.median([t.box[2] for t in inside]))
-    return any(
-        abs(t.box[2] - edge) <= 0.6 * t.height and abs(inside[0].y - t.y - step) <= 0.15 * step
-        for t in left
-        if t.y < y0 - 0.6 * t.height
-    )
+    beyond = [(t, inside[0].y - t.y) for t in left if t.y < y0 - 0.6 * t.height]
+    beyond += [(t, t.y - inside[-1].y) for t in left if t.y > y1 + 0.6 * t.height]
+    return any(abs(t.box[2] - edge) <= 0.6 * t.height and abs(gap - step) <= 0.15 * step for t, gap in beyond)
 
 
 def _cuts_row(rect: Rect, tokens: Sequence[Token]) -> bool:
@@ -278,9 +276,10 @@ def _grown(area: Area, others: Sequence[Area], picture: Picture) -> Area:
 
 
 def beside(rect: Sequence[float], tokens: Iterable[Token], side: str) -> tuple[int, int]:
-    """How many numbers, and other texts, stand as tick labels would at the `left` or `bottom` of a rectangle."""
+    """How many numbers, and other texts, stand as tick labels would at the `left` or `bottom` of a rectangle. Of numbers
+    below it those count that stand in one row: others are values at bars."""
     x0, y0, x1, y1 = rect
-    numeric = other = 0
+    numbers, other = [], 0
     reach_x, reach_y = 0.14 * (x1 - x0) + 20, 0.12 * (y1 - y0) + 20
     for token in tokens:
         if side == "left":
@@ -295,10 +294,15 @@ def beside(rect: Sequence[float], tokens: Iterable[Token], side: str) -> tuple[i
                 -0.35 * min(token.height, token.width) - 4 <= gap <= reach_y
                 and x0 - token.width / 2 - 6 <= token.x <= x1 + token.width / 2 + 6
             )
-        if fits:
-            numeric += bool(token.numerals)
-            other += not token.numerals
-    return numeric, other
+        if fits and token.numerals:
+            numbers.append(token)
+        elif fits:
+            other += 1
+    if side == "left":
+        return len(numbers), other
+    tops = [n.box[1] for n in numbers]
+    in_row = [sum(abs(top - n.box[1]) <= 0.6 * min(n.height, n.width) for top in tops) for n in numbers]
+    return max(in_row, default=0), other
 
 
 def _rounded(rect: Rect) -> Rect:

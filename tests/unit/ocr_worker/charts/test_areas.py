@@ -71,3 +71,14 @@ def test_an_area_begins_where_its_row_of_numbers_does_and_not_at_the_first_grid_
         figure.text(f"{value}", figure.px(value), 438)
     (area,) = areas_of(figure)
     assert abs(area.x0 - 80) <= 4
+
+
+def test_a_grid_line_above_the_values_of_bars_is_not_the_bottom() -> None:
+    """The column of numbers goes on below it, and the values at the bars stand in no row as tick labels do."""
+    figure = Figure(x=(-0.5, 5.5)).frame("b").y_axis([0, 20, 40, 60, 80, 100]).grid([], [60, 80, 100])
+    for index, (name, value) in enumerate(zip("ABCDEF", (57, 50, 54, 49, 56, 52), strict=True)):
+        figure.bar(index, 0, value, 0.5, BLUE)
+        figure.text(str(value), figure.px(index), figure.py(value) - 10)
+        figure.text(f"Kind {name}", figure.px(index), 438)
+    (area,) = areas_of(figure)
+    assert round(area.y1) == 420
