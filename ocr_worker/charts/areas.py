@@ -276,8 +276,8 @@ def _grown(area: Area, others: Sequence[Area], picture: Picture) -> Area:
 
 
 def beside(rect: Sequence[float], tokens: Iterable[Token], side: str) -> tuple[int, int]:
-    """How many numbers, and other texts, stand as tick labels would at the `left` or `bottom` of a rectangle. Of numbers
-    below it those count that stand in one row: others are values at bars."""
+    """How many numbers, and other texts, stand as tick labels would at the `left` or `bottom` of a rectangle. Of the
+    numbers below it those in one row count: others are values at bars."""
     x0, y0, x1, y1 = rect
     numbers, other = [], 0
     reach_x, reach_y = 0.14 * (x1 - x0) + 20, 0.12 * (y1 - y0) + 20
