@@ -584,7 +584,7 @@ def _curves_or_points(
     wanted = "curve" if kind == "line" else "points"
     kept = [s for s, form in zip(series, forms, strict=True) if form.form == wanted and _is_data(s, own, view)]
     if not own:
-        kept = _with_direct_names(figure, kept, tokens, taken)
+        kept = _with_direct_names(figure, view, kept, tokens, taken)
     if not kept:
         return replace(empty, kind="other", abstained="kind_unknown")
     if len(kept) > MAX_SERIES:
@@ -715,9 +715,15 @@ def _kind(series: Sequence[Named], forms: Sequence[kinds.Shapes]) -> ChartKind:
     return "line" if curves >= points else "scatter"
 
 
-def _with_direct_names(figure: Picture, kept: list[Named], tokens: Sequence[Token], taken: set[int]) -> list[Named]:
+def _with_direct_names(
+    figure: Picture, view: View, kept: Sequence[Named], tokens: Sequence[Token], taken: set[int]
+) -> list[Named]:
+    """What is drawn, with the names that stand beside it. Where some do, a grey without a name is faded ink, a frame or
+    a reference line, and is left out."""
     names = legend.direct_labels(figure, tokens, taken, [s.layer.colour for s in kept])
-    return [Named(s.layer, names.get(index, s.entry)) for index, s in enumerate(kept)]
+    found = [Named(s.layer, names.get(index, s.entry)) for index, s in enumerate(kept)]
+    named = [s for s in found if s.entry is not None or not colours.is_neutral(s.layer.colour, view.ground)]
+    return named if names else found
 
 
 def _is_certain(figure: Picture, layout: _Layout) -> bool:

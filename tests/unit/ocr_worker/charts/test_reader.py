@@ -715,6 +715,19 @@ def test_one_name_for_several_colours_of_bars_names_none() -> None:
     assert nothing_claimed(read(figure)) == {"unnamed_series"}
 
 
+def test_a_grey_without_a_name_is_left_out_where_names_stand_at_the_curves() -> None:
+    """Faded ink beside two curves whose names are written in their colours was told as a third series."""
+    figure = Figure().axes()
+    for name, colour, slope, y in (("Shaded plot", BLUE, 3, 62), ("Open field", RED, -2, 22)):
+        figure.curve(lambda x, slope=slope: 40 + slope * x, colour)  # type: ignore[misc]
+        figure.text(name, figure.px(5), figure.py(y), height=18)
+        x0, y0, x1, y1 = (round(edge) for edge in figure.lines[-1].box)
+        for left in range(x0, x1 - 6, 10):
+            figure.image[y0 + 2 : y1 - 2, left : left + 6] = colour
+    figure.curve(lambda x: 90 + 0 * x, (84, 84, 90), start=2, end=3.2)
+    assert {series.name for series in only(read(figure)).series} == {"Shaded plot", "Open field"}
+
+
 def test_a_legend_below_two_panels_is_of_both() -> None:
     left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
     right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
