@@ -216,7 +216,7 @@ def find_entries(
 ) -> list[Entry]:
     """The legend entries; `taken` are lines that are tick labels, titles and axis labels. `reread` reads names again
     of which OCR cut off the first letters."""
-    able = [t for t in tokens if t.whole and t.upright and t.line not in taken and _could_name(t)]
+    able = [t for t in tokens if t.whole and t.upright and t.line not in taken and could_name(t)]
     words = [t for t in able if not t.numerals and not is_marker(picture, t)]
     at_left, at_right = (_entries_at(picture, words, side) for side in (-1, 1))
     left = _grouped([entry for token, entry in at_left if not _is_of_other(token, entry, at_right, -1)])
@@ -334,7 +334,7 @@ def _cut_off(picture: Picture, token: Token, entry: Entry) -> tuple[int, int] | 
     return (start, end) if x0 - start >= least or end - x1 >= least else None
 
 
-def _could_name(token: Token) -> bool:
+def could_name(token: Token) -> bool:
     # A handle between words stands between two names that were not taken apart.
     joined = any(symbol in token.text.strip(SYMBOLS) for symbol in MARKERS)
     return any(c.isalnum() for c in token.text) and token.height >= 5 and len(token.text) <= 60 and not joined
@@ -665,7 +665,7 @@ def direct_labels(
     """Names written in the colour of their curve: index of the colour → entry. A colour with two texts has none."""
     found: dict[int, list[Entry]] = {}
     for token in tokens:
-        if token.line in taken or not token.whole or not token.upright or token.numerals or not _could_name(token):
+        if token.line in taken or not token.whole or not token.upright or token.numerals or not could_name(token):
             continue
         if len(token.text) <= 2:  # most likely a marker that OCR took for a letter
             continue

@@ -182,7 +182,7 @@ def _panel(
     reread: ReadCrops | None,
 ) -> Panel:
     area = layout.area
-    own = _entries_of(area, entries, layouts)
+    own = _entries_of(area, entries, layouts, tokens)
     blocked = [*legend.region(own), *_texts_inside(figure, area, tokens)]
     view = colours.view(figure, area, blocked)
     if min(view.width, view.height) < areas_.MIN_SIDE - 8:
@@ -214,7 +214,9 @@ def _scale(
         return None
 
 
-def _entries_of(area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout]) -> list[Entry]:
+def _entries_of(
+    area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout], tokens: Sequence[Token]
+) -> list[Entry]:
     """The legend entries of a panel: those within it, else those outside of all panels."""
     inside = [e for e in entries if _inside(e, area)]
     if inside:
@@ -225,10 +227,20 @@ def _entries_of(area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout]
         nearest = [min((o.area for o in layouts), key=partial(_nearest_of, group)) for group in groups]
         if len({other.box for other in nearest}) == len(layouts):  # each panel has a legend of its own beside it
             return [e for group, other in zip(groups, nearest, strict=True) if other is area for e in group]
+    if len(layouts) > 1 and _has_other_names(area, tokens, entries):
+        return []  # a legend of its own that was not read
     if len(layouts) > 1 and not outside:
         # Panels that share a legend have it in one of them only; where several have one, a name is of one colour.
         return list({entry.name: entry for entry in reversed(entries)}.values())[::-1]
     return outside
+
+
+def _has_other_names(area: Area, tokens: Sequence[Token], entries: Sequence[Entry]) -> bool:
+    """Whether two texts that could be names, and are not those of the legend, stand inside of an area. One may be its
+    letter or a remark."""
+    known = {entry.name.strip().casefold() for entry in entries}
+    inside = [t for t in tokens if area.x0 < t.x < area.x1 and area.y0 < t.y < area.y1 and not t.numerals]
+    return sum(legend.could_name(t) and t.text.strip().casefold() not in known for t in inside) > 1
 
 
 def _distance(entry: Entry, area: Area) -> float:

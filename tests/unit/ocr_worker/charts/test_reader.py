@@ -728,6 +728,21 @@ def test_a_grey_without_a_name_is_left_out_where_names_stand_at_the_curves() -> 
     assert {series.name for series in only(read(figure)).series} == {"Shaded plot", "Open field"}
 
 
+def test_a_panel_with_texts_of_its_own_does_not_take_the_legend_of_another() -> None:
+    left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
+    right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
+    for panel in (left, right):
+        panel.curve(lambda x: 10 + 7 * x, BLUE).curve(lambda x: 70 - 4 * x, ORANGE)
+    left.legend(["Up", "Down"], [BLUE, ORANGE], x=120, y=50)
+    for y, name in ((60, "Wide"), (85, "Narrow")):  # its handles were not seen
+        right.text(name, 760, y)
+    left.image = np.minimum(left.image, right.image)
+    left.lines = left.lines + right.lines
+    first, second = read(left).panels
+    assert set(claimed(first)) == {"Up", "Down"}
+    assert not claimed(second)
+
+
 def test_a_legend_below_two_panels_is_of_both() -> None:
     left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
     right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
