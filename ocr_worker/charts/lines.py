@@ -40,6 +40,9 @@ WIDEST_GAP = 0.12
 BEYOND = 0.12
 """Share of the area's width with ink of the curve's colour left and right of what was traced: a part was not joined."""
 
+PIECE = 0.03
+"""Share of the width that such ink must have to be a piece of the curve, whose height then counts for its trend."""
+
 LEAST_EXTENT = 0.08
 """Share of the area's width that a curve spans at least: shorter strokes are annotations."""
 
@@ -139,7 +142,8 @@ def read_lines(
         loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
         rough, reached = _rough_ends(named, traced)
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
-        strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, strict=True)]
+        pieces = _pieces_beyond(named.layer.mask, traced)
+        strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, pieces, strict=True)]
         cut = [hidden[side] or unsure[side] or rough[side] or strays[side] or beyond[index][side] for side in (0, 1)]
         points = _points(area, traced, x, y, scale_px)
         found.append(
@@ -215,10 +219,26 @@ def _traced(area: View, index: int, series: Sequence[Named], deadline: Deadline)
 
 def _columns_beyond(mask: Mask, traced: Trace) -> int:
     """How many columns outside of the curve's extent hold as much of its colour as a stroke."""
-    counts = mask.sum(axis=0)
+    before, behind = _beyond_ends(mask, traced)
+    return int(before.sum() + behind.sum())
+
+
+def _beyond_ends(mask: Mask, traced: Trace) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """For each column well before and behind the curve's extent whether it holds as much of its colour as a stroke."""
     slack = round(2 * traced.stroke) + 10
-    strong = counts >= max(0.6 * traced.stroke, 1)
-    return int(strong[: max(traced.columns[0] - slack, 0)].sum() + strong[traced.columns[-1] + slack :].sum())
+    strong = np.asarray(mask.sum(axis=0) >= max(0.6 * traced.stroke, 1), np.bool_)
+    return strong[: max(int(traced.columns[0]) - slack, 0)], strong[int(traced.columns[-1]) + slack :]
+
+
+def _pieces_beyond(mask: Mask, traced: Trace) -> tuple[float | None, float | None]:
+    """The row of a piece of the curve's colour before its left and behind its right end: it may be a last part that was
+    not joined. None for rests of edges."""
+    found: list[float | None] = []
+    before, behind = _beyond_ends(mask, traced)
+    for columns, inked in ((mask[:, : len(before)], before), (mask[:, mask.shape[1] - len(behind) :], behind)):
+        rows = np.nonzero(columns[:, inked])[0]
+        found.append(float(np.median(rows)) if inked.sum() > PIECE * mask.shape[1] else None)
+    return found[0], found[1]
 
 
 def _marker_px(entry: Entry | None) -> float:

@@ -743,6 +743,24 @@ def test_a_panel_with_texts_of_its_own_does_not_take_the_legend_of_another() -> 
     assert not claimed(second)
 
 
+@pytest.mark.parametrize(("height", "keeps_trend"), [(95, True), (5, False)])
+def test_a_last_piece_that_was_not_joined_costs_the_end(height: float, keeps_trend: bool) -> None:
+    """Far up it goes on with the rise; far down the curve would have another trend, and another minimum."""
+    figure = Figure().axes().curve(lambda x: 20 + 4 * x, BLUE, end=8.6)
+    (series,) = only(read(figure.curve(lambda x: height + 0 * x, BLUE, start=9.3, end=9.9))).series
+    told = {f.kind for f in series.facts}
+    assert "first" in told and not {"last", "maximum"} & told
+    assert ("trend" in told) == keeps_trend
+    assert keeps_trend or "minimum" not in told
+
+
+def test_ink_beside_another_curve_is_the_edge_of_that() -> None:
+    curve = Trace(np.arange(50), np.full(50, 100.0), 4.0, 1.0, 0.0, 1)
+    rows = np.array([60, 91, 100, 109, 140])
+    assert lines._on_curves(rows, 48.0, [curve]).tolist() == [False, True, True, True, False]
+    assert not lines._on_curves(rows, 90.0, [curve]).any()
+
+
 def test_a_legend_below_two_panels_is_of_both() -> None:
     left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
     right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
