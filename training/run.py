@@ -152,7 +152,8 @@ def run(
     trainer.remove_callback(PrinterCallback)  # prints each line of the log; what is shown is the caller's
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     folder = _write(recipe, files, llava, trainer)
-    trainer.end()  # a process group that is left to the interpreter's end may abort a rank there
+    # A process group that is left to the interpreter's end may abort a rank there.
+    trainer.end()  # type: ignore[no-untyped-call]
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return Outcome(
         folder,
