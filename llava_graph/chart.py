@@ -100,7 +100,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One plot area with its axes. `abstained` is the reason why nothing of the panel is claimed."""
+    """One plot area with its axes. `abstained` is the reason why nothing of the panel is claimed.
+
+    `horizontal`: bars lie, so `x`, the axis of their categories, is drawn upright and `y` along the bottom.
+    """
 
     kind: ChartKind
     area: Box
@@ -108,6 +111,7 @@ class Panel:
     y: Axis = Axis()
     series: tuple[Series, ...] = ()
     abstained: str | None = None
+    horizontal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ def _panel(value: Mapping[str, Any]) -> Panel:
         _axis(_mapping(value.get("y", {}))),
         tuple(_series(_mapping(series)) for series in value.get("series", ())),
         _text(value.get("abstained")),
+        bool(value.get("horizontal", False)),
     )
 
 

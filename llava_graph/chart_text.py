@@ -49,7 +49,10 @@ _UNNAMED = "a series without a name"
 
 @dataclass(frozen=True, slots=True)
 class ChartLimits:
-    """The most that a template tells of a chart. `samples` and `categories` are those of one series."""
+    """The most that a template tells of a chart. `samples` and `categories` are those of one series.
+
+    `exact_bars`: bars that lie are said to be horizontal, and no highest bar is told without its category.
+    """
 
     panels: int
     series: int  # of all panels together
@@ -57,6 +60,7 @@ class ChartLimits:
     categories: int
     crossings: int  # of one panel
     name_chars: int
+    exact_bars: bool = False
 
 
 def chart_rows(chart: Chart, limits: ChartLimits) -> list[str]:
@@ -94,7 +98,10 @@ def _heading(panel: Panel, number: int | None, limits: ChartLimits) -> str:
     if panel.abstained:
         return f"{title}, {KIND_WORDS[panel.kind]}: not read: {_reason(panel.abstained)}"
     axes = [f"{which}: {_axis(axis, limits)}" for which, axis in (("x", panel.x), ("y", panel.y))]
-    return f"{title}, {KIND_WORDS[panel.kind]}; {'; '.join(axes)}"
+    kind = KIND_WORDS[panel.kind]
+    if panel.horizontal and limits.exact_bars:
+        kind += " with horizontal bars"
+    return f"{title}, {kind}; {'; '.join(axes)}"
 
 
 def _axis(axis: Axis, limits: ChartLimits) -> str:
@@ -158,6 +165,8 @@ def _facts(series: Series, panel: Panel, write: NumberWriter, limits: ChartLimit
             continue
         if has_bars and fact.x is not None:
             yield f"{word} {_cut(write.x(fact.x), limits)} {write.y(fact.y)}"
+        elif has_bars and limits.exact_bars:
+            continue
         elif not _said_by_trend(fact, trend, by_kind, series, panel):
             yield f"{word} {write.y(fact.y)}{_at(fact.x, write)}"
     if panel.kind == "scatter":

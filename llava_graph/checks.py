@@ -693,7 +693,8 @@ class _Checker:
 
     def _rows_of_bars(self, claim: Claim) -> list[tuple[int, int]]:
         """The series that a statement about bars speaks of: the named one, or the only one there is."""
-        kinds = ("bar", "grouped_bar")  # of stacked ones the highest may be a part or a whole
+        # Of stacked bars the highest may be a part or a whole, unless a series is named.
+        kinds = _BARS if claim.bars_of else ("bar", "grouped_bar")
         panels = [p for p, panel in enumerate(self._chart.panels) if panel.kind in kinds and not panel.abstained]
         if claim.panel is not None:
             panels = [p for p in panels if p == claim.panel]

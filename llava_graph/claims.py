@@ -387,11 +387,11 @@ _LONGEST_SENTENCE = 600
 
 
 def names_of(chart: Chart) -> list[Name]:
-    """The names of a chart's series, categories and axes; digits alone name no series."""
+    """The names of a chart's series, categories and axes."""
     names = []
     for p, panel in enumerate(chart.panels):
         for s, series in enumerate(panel.series):
-            if series.name and any(char.isalpha() for char in series.name):
+            if series.name:
                 names.append(Name("series", p, s, series.name))
         names += [Name("category", p, None, str(category)) for category in _categories(panel.x, panel.series)]
         for kind, axis in (("x", panel.x), ("y", panel.y)):
@@ -423,6 +423,18 @@ class _Item:
     number: Number | None = None
     word: str = ""
 
+
+_BEFORE_A_NAME = re.compile(
+    r"(?:^|[.!?:;,(]\s+|\b(?:while|whereas|but|for|overall|series|curve|line)\s+"
+    r"|(?<!between \d)(?<!between \d\d)(?<!between \d\d\d)(?<!between \d\d\d\d)\s+and\s+"
+    r"|\b(?:values?|ends?|course|trend|points)\s+of\s+)$",
+    re.I,
+)
+"""What stands before a name that is made of digits; between "value of" and "is" it may be a value, but hardly is."""
+_BEHIND_A_ROW = re.compile(r",\s+the\s+(?:highest|lowest|largest|smallest|tallest|shortest)\b", re.I)
+_ANOTHER_NUMBER = re.compile(r"(?:,?\s+and|,)\s+[\d.,]*\d%?(?=\s)")
+_WORD = re.compile(r"\s+([^\W\d_]+)")
+_VERBS_OF_A_NAME = frozenset("rlijpqbvesz579")
 
 _OF_ANOTHER_KIND = frozenset("Uςg8oSCPQG")
 """Classes of words that make something else than a value of the axis of the number before them."""
@@ -552,8 +564,22 @@ class _Reader:
         others = [Line(line.text, (0, 0, 1, 1), 0.0) for line in lines if line.text.casefold() not in named]
         for link in ground(self._answer, [*texts, *others]):
             names = tuple(groups[link.line]) if link.line < len(groups) else ()
+            is_number = bool(names) and not any(char.isalpha() for char in names[0].text)
+            if is_number and not self._is_spoken_of(link.start, link.end):
+                names = tuple(name for name in names if name.kind != "series")
             if names or any(char.isalpha() for char in self._answer[link.start : link.end]):
                 self.parsed.mentions.append((link.start, link.end, names))
+
+    def _is_spoken_of(self, start: int, end: int) -> bool:
+        """Whether a number stands where only a name can: "20 rises", "for 20, the highest bar"; not "rises to 20"."""
+        answer = self._answer
+        if not _BEFORE_A_NAME.search(answer, max(start - 24, 0), start):
+            return False
+        if _BEHIND_A_ROW.match(answer, end):
+            return True
+        rest = _ANOTHER_NUMBER.match(answer, end)  # "10 and 20 cross"
+        verb = _WORD.match(answer, rest.end() if rest else end)
+        return verb is not None and _CLASS_OF.get(verb[1].casefold(), "U") in _VERBS_OF_A_NAME
 
     def _items(self) -> list[_Item]:
         """The answer in items: names, numbers (with their unit) and words, each with its class."""

@@ -326,6 +326,11 @@ TEMPLATES = {
             version=2,
             chart=ChartLimits(panels=6, series=16, samples=12, categories=24, crossings=8, name_chars=80),
         ),
+        replace(
+            _BRIEF,
+            version=2,
+            chart=ChartLimits(panels=3, series=8, samples=6, categories=8, crossings=3, name_chars=40, exact_bars=True),
+        ),
     )
 }
 """The templates by the name that a manifest gives: "located" is version 1 of it, "located@2" version 2."""

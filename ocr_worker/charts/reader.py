@@ -404,6 +404,7 @@ def _bars(
         axes_.axis_of(None, x_title, categories),
         axes_.axis_of(value_axis, y_title),
         tuple(found),
+        horizontal=not base.upright,
     )
     return replace(panel, series=_with_facts(panel))
 

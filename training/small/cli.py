@@ -60,7 +60,20 @@ def read(folder: Path, processes: int) -> None:
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Ends the run by the clock.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate.")
 @click.option("--start-from", type=_THERE, help="Folder of an earlier run or a delta, whose weights are taken.")
-@click.option("--read-share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Of read figures.")
+@click.option(
+    "--composed-share",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    show_default=True,
+    help="Of charts without a picture.",
+)
+@click.option(
+    "--read-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of read figures, among the others.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train(
     base: Path,
@@ -71,6 +84,7 @@ def train(
     hours: float | None,
     lr: float | None,
     start_from: Path | None,
+    composed_share: float,
     read_share: float,
     seed: int,
 ) -> None:
@@ -87,7 +101,8 @@ def train(
         learner, tokenizer = load_learner(base, tower, start_from, plan)
     else:
         learner, tokenizer = new_learner(base, tower, plan, seed)
-    sources = Sources(folders, read_share if folders else 0.0, _FIRST_SIMULATED + 100_000 * seed)
+    first_seed = _FIRST_SIMULATED + 100_000 * seed
+    sources = Sources(folders, read_share if folders else 0.0, first_seed, composed_share=composed_share)
     run(learner, tokenizer, sources, out, plan, seed=seed)
 
 

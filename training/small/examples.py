@@ -1,7 +1,8 @@
 """Conversations about figures, as token ids with a mask: the loss is on the assistant's words alone.
 
 A prompt is what `llava_graph.context` makes of the figure and the exported chat template of that, token by token as in
-serving. Where a figure comes from (read for real, or simulated while training runs) is decided in `Sources`.
+serving. Where a figure comes from (read for real, simulated while training runs, or composed without a picture) is
+decided in `Sources`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from llava_graph.context import FigureContext, Turn, conversation
 from llava_graph.context_parts import ContextParts
 from training.encoding import IGNORED, tokens_of
 from training.small import figures, simulated, truth
+from training.small.composed import composed
 from training.small.model import IMAGE
 from training.small.paragraphs import Length, explanation
 from training.small.questions import EXPLAIN, Wording, dialogue, worded
@@ -40,7 +42,7 @@ from training.small.truth import FigureNames
 from training.tiny.data import squeeze
 from training.tiny.model import IMAGE_TOKENS
 
-LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768)
+LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896)
 """To which batches are padded: oneDNN compiles kernels for each new shape, which takes longer than a step."""
 
 _PARTS = (
@@ -57,26 +59,28 @@ _FLAT_SHARE = 0.35
 few gives the flat curve the numbers of its neighbour."""
 _LONE_KEPT = 0.5
 """Of the figures without several named series, a third of all: they are learned long before the others."""
+_CROWDED = 5
+"""From so many series on, fewer questions follow, so that an example does not get too long."""
 _CHUNK = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with what was read of it. `draw` gives its pixels, uint8 [side, side, 3]."""
+    """A figure with what was read of it. `draw` gives its pixels, uint8 [side, side, 3]; None where it has none."""
 
     reading: Reading
     names: FigureNames
     caption: Callable[[random.Random], str]
-    draw: Callable[[], npt.NDArray[np.uint8]]
+    draw: Callable[[], npt.NDArray[np.uint8]] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation about a figure."""
+    """A conversation about a figure. `pixels` is None where it is shown without its image."""
 
     context: FigureContext
     turns: tuple[Turn, ...]
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,19 @@ def conversation_about(told: Told, rng: random.Random, wording: Wording = "train
         answer = explanation(told, rng, length)
         if answer:
             pairs.append((question or worded(EXPLAIN[length], rng, wording), answer))
-    pairs += dialogue(told, rng, rng.choice((0, 3, 4, 5, 6)) if pairs else 5, wording)
+    is_crowded = any(len(panel.series) >= _CROWDED for panel in told.panels)
+    follow_ups = rng.choice((0, 1, 2) if is_crowded else (0, 3, 4, 5, 6)) if pairs else 5
+    pairs += dialogue(told, rng, follow_ups, wording)
     turns = []
     for question, answer in pairs:
         turns += [Turn("user", question), Turn("assistant", answer)]
     return tuple(turns)
 
 
-def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, with_image: bool = True) -> Tokenized:
+def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example) -> Tokenized:
     """Ids as serving makes them, with the image's tokens; labels by the offsets of the assistant's words.
 
-    Without the image its tokens are left out, a third of a short example, so that a slow machine reads more text.
+    Without pixels the image's tokens are left out, a third of a short example: a slow machine reads more text.
     """
     messages, _ = conversation(TEMPLATE, example.context, example.turns, {"type": "image"})
     spans, text = [], ""
@@ -124,8 +130,8 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example, with_image: b
             spans.append((len(head), len(whole.rstrip("\n"))))  # the end token is learned, the line break after it not
         text = whole
     image = cast(int, tokenizer.convert_tokens_to_ids(IMAGE))
-    tokens = tokens_of(tokenizer, text, spans).with_image(image, IMAGE_TOKENS if with_image else 0)
-    return Tokenized(tokens.ids, tokens.labels, example.pixels if with_image else None)
+    tokens = tokens_of(tokenizer, text, spans).with_image(image, 0 if example.pixels is None else IMAGE_TOKENS)
+    return Tokenized(tokens.ids, tokens.labels, example.pixels)
 
 
 def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Tensor]]:
@@ -149,11 +155,20 @@ def collate(pad_token_id: int) -> Callable[[list[Tokenized]], dict[str, torch.Te
 
 
 class Sources:
-    """Where figures come from: `folders` with readings, taken with `read_share`, and simulated ones from a seed on."""
+    """Where figures come from: `folders` with readings, taken with `read_share`, composed ones with `composed_share`,
+    and simulated ones from a seed on."""
 
-    def __init__(self, folders: Sequence[Path], read_share: float, first_seed: int, split: Split = "train") -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        read_share: float,
+        first_seed: int,
+        split: Split = "train",
+        composed_share: float = 0.0,
+    ) -> None:
         self.folders = folders
         self.read_share = read_share
+        self.composed_share = composed_share
         self.split: Split = split
         self._next_seed = first_seed
         self._queue: list[Figure] = []
@@ -165,6 +180,9 @@ class Sources:
                 return figure
 
     def _next(self, rng: random.Random) -> Figure:
+        if rng.random() < self.composed_share:
+            made = composed(rng)
+            return Figure(made.reading, made.names, made.caption, None)
         if rng.random() < self.read_share:
             if not self._queue:
                 self._queue = [figure for folder in self.folders for figure in read_figures(folder, self.split)]
@@ -270,5 +288,5 @@ class Conversations(IterableDataset[Tokenized]):
         turns = conversation_about(told, rng)
         if not turns:
             return None
-        with_image = rng.random() < self.image_share
-        return tokenize(self.tokenizer, Example(told.context, turns, figure.draw()), with_image)
+        is_shown = figure.draw is not None and rng.random() < self.image_share
+        return tokenize(self.tokenizer, Example(told.context, turns, figure.draw() if is_shown else None))

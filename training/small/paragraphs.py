@@ -30,7 +30,9 @@ _VERBS = {
     "peaks": ("peaks", "reaches a peak"),
     "dips": ("reaches a minimum", "has a minimum"),
 }
-_NUMBER_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+_NUMBER_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+_MOST_NAMED = 8
+"""Names in one sentence: as many as the prompt tells."""
 
 
 def explanation(told: Told, rng: random.Random, length: Length) -> str:
@@ -107,13 +109,16 @@ def _panel(told: Told, panel: ToldPanel, rng: random.Random, length: Length) -> 
 def opening(panel: ToldPanel, rng: random.Random) -> str:
     """What is plotted, in one sentence."""
     kind = panel.kind or "figure"
-    y, x = panel.y or "the vertical axis", panel.x or "the horizontal axis"
+    along, upright = "the horizontal axis", "the vertical axis"
+    if panel.data is not None and panel.data.horizontal:
+        along, upright = upright, along
+    y, x = panel.y or upright, panel.x or along
     names = [name for name in panel.series if name]
     count = len(panel.series)
     whom = ""
-    if names and len(names) == count and count <= 6:
+    if names and len(names) == count and count <= _MOST_NAMED:
         whom = f" for {listing(names)}"
-    elif names and len(names) <= 6:
+    elif names and len(names) <= _MOST_NAMED:
         whom = f" for {listing(names)}, among others"
     elif count > 1:
         whom = f" for {_count(count)} series"
@@ -128,7 +133,7 @@ def opening(panel: ToldPanel, rng: random.Random) -> str:
         f"The figure is a {kind} of {y} versus {x}{whom}." if panel.kind else f"The figure shows {y} over {x}{whom}.",
     )
     comparing: tuple[str, ...] = ()
-    if len(names) == count and 1 < count <= 6:
+    if len(names) == count and 1 < count <= _MOST_NAMED:
         comparing = (f"The {kind} compares {listing(names)}: it shows {y} against {x}.",)
     return rng.choice((*forms, *comparing))
 
@@ -257,7 +262,8 @@ def course(panel: ToldPanel, data: Panel, index: int, rng: random.Random) -> str
         place = f" near {write.x(turn.x)}{unit_of(data.x) if unit else ''}" if turn.x is not None else ""
         return f"{subject} {verb} {link} about {write.y(turn.y)}{unit}{place}"
     if trend == "flat":
-        is_level = first is not None and _is_level(data, series, first.y)
+        # Of a curve of which an end was not seen, no level can be told.
+        is_level = first is not None and last is not None and _is_level(data, series, first.y)
         return f"{subject} {verb} at about {write.y(first.y)}{unit}" if first and is_level else f"{subject} {verb}"
     if first and last and first.x is not None and last.x is not None and rng.random() < 0.4:
         x_unit = unit_of(data.x) if unit else ""
@@ -377,7 +383,9 @@ def _bars(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -> 
         if top and top.x:
             clauses.append(f"highest bar is {write.x(top.x)} at about {write.y(top.y)}{unit}")
         if bottom and bottom.x and (len(claimed) < 4 or length == "long"):
-            clauses.append(f"lowest is {write.x(bottom.x)} at about {write.y(bottom.y)}{unit}")
+            clauses.append(
+                f"lowest {'is' if clauses else 'bar is'} {write.x(bottom.x)} at about {write.y(bottom.y)}{unit}"
+            )
         if clauses:
             yield f"{of} {' and the '.join(clauses)}."
         trend = trend_of(series)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from data.synthetic import words
 from data.synthetic.write import listing
-from llava_graph.chart import ABSTENTION_REASONS, Panel
+from llava_graph.chart import ABSTENTION_REASONS, Axis, Panel
 from llava_graph.chart_text import NumberWriter
 from training.small import paragraphs
 from training.small.paragraphs import BARS, course, fact_of, samples_told, trend_of, unit_of, who
@@ -98,56 +99,41 @@ def _pairs(told: Told, rng: random.Random, wording: Wording) -> Iterator[Pair]:
     yield rng.choice(list(_beyond(told, panel, rng, wording)))
 
 
-_BELOW = ("at the bottom", "along the lower edge", "underneath", "at the foot of the chart")
-_BESIDE = ("at the left", "along the left edge", "on the upright axis", "at the side", "going up the side")
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """How one asks after an axis by where it is drawn. `letters`: what it may be called besides."""
+
+    where: str
+    direction: str
+    beside: str
+    edges: tuple[str, ...]
+    letters: tuple[str, ...]
+
+
+_ALONG = _Side(
+    "horizontal",
+    "to the right",
+    "below the chart",
+    ("at the bottom", "along the lower edge", "underneath", "at the foot of the chart"),
+    ("x",),
+)
+_UPRIGHT = _Side(
+    "vertical",
+    "upwards",
+    "at the side",
+    ("at the left", "along the left edge", "on the upright axis", "at the side", "going up the side"),
+    ("y",),
+)
 
 
 def _axes(panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
-    for name, where, letter, direction, side, edges, axis in (
-        (panel.x, "horizontal", "x", "to the right", "below the chart", _BELOW, panel.data.x if panel.data else None),
-        (panel.y, "vertical", "y", "upwards", "at the side", _BESIDE, panel.data.y if panel.data else None),
-    ):
-        edge = rng.choice(edges)
-        question = ask(
-            f"What does the {where} axis show?",
-            f"What is on the {letter}-axis?",
-            f"What is plotted along {letter}?",
-            f"Label of the {letter} axis?",
-            f"What is shown {where}ly?",
-            f"Which quantity is drawn {direction}?",
-            f"What is written {side}?",
-            f"Which quantity do the ticks {edge} belong to?",
-            f"What does one read off {edge}?",
-            f"And {edge}, what is that?",
-            f"What do the numbers {side} stand for?",
-            f"And what does {letter} stand for?",
-            f"Which quantity is on the {where} axis?",
-        )
-        if name:
-            yield question, f"The {where} axis shows {name}."
-        else:
-            yield question, f"The label of the {where} axis is not legible."
-        if axis is not None and name:
-            asked = ask(
-                f"In which unit is {name} given?", f"What is the unit of {name}?", f"Which units does {name} have?"
-            )
-            of_axis = ask(
-                f"What is the unit of the {where} axis?",
-                f"In which unit is {letter} measured?",
-                f"Which unit do the numbers {side} have?",
-                f"Unit of {letter}?",
-                f"Which unit is used on the {letter}-axis?",
-            )
-            of_values = ask("What is the unit?", "Which unit do the values have?", "What are the values measured in?")
-            if axis.unit and axis.label and axis.unit in axis.label:
-                forms = [(asked, f"{name} is given in {axis.unit}.")]
-                forms.append((of_axis, f"The {where} axis is given in {axis.unit}."))
-                if letter == "y":
-                    forms.append((of_values, f"The values are given in {axis.unit}."))
-            else:
-                forms = [(asked, f"No unit is given for {name}.")]
-                forms.append((of_axis, f"No unit is given for the {where} axis."))
-            yield rng.choice(forms)
+    if panel.data is not None and panel.data.horizontal:
+        # Some call the axis of the categories x and some the one along the bottom, so nobody asks by the letter.
+        yield from _about_axis(panel.y, panel.data.y, replace(_ALONG, letters=()), True, rng, ask)
+        yield from _about_axis(panel.x, panel.data.x, replace(_UPRIGHT, letters=()), False, rng, ask)
+    else:
+        yield from _about_axis(panel.x, panel.data.x if panel.data else None, _ALONG, False, rng, ask)
+        yield from _about_axis(panel.y, panel.data.y if panel.data else None, _UPRIGHT, True, rng, ask)
     kind = panel.kind
     if kind:
         yield (
@@ -162,6 +148,70 @@ def _axes(panel: ToldPanel, rng: random.Random, ask: Ask) -> Iterator[Pair]:
             ),
             f"It is a {kind}.",
         )
+
+
+def _about_axis(
+    name: str | None, axis: Axis | None, side: _Side, has_values: bool, rng: random.Random, ask: Ask
+) -> Iterator[Pair]:
+    edge = rng.choice(side.edges)
+    by_letter = [
+        form
+        for letter in side.letters
+        for form in (
+            f"What is on the {letter}-axis?",
+            f"What is plotted along {letter}?",
+            f"Label of the {letter} axis?",
+            f"And what does {letter} stand for?",
+        )
+    ]
+    question = ask(
+        *by_letter,
+        f"What does the {side.where} axis show?",
+        f"What is shown {side.where}ly?",
+        f"Which quantity is drawn {side.direction}?",
+        f"What is written {side.beside}?",
+        f"Which quantity do the ticks {edge} belong to?",
+        f"What does one read off {edge}?",
+        f"And {edge}, what is that?",
+        f"What do the numbers {side.beside} stand for?",
+        f"Which quantity is on the {side.where} axis?",
+    )
+    if name:
+        yield question, f"The {side.where} axis shows {name}."
+    else:
+        yield question, f"The label of the {side.where} axis is not legible."
+    if axis is None or not name:
+        return
+    of_name = ask(f"In which unit is {name} given?", f"What is the unit of {name}?", f"Which units does {name} have?")
+    letters = [
+        form
+        for letter in side.letters
+        for form in (
+            f"In which unit is {letter} measured?",
+            f"Unit of {letter}?",
+            f"Which unit is used on the {letter}-axis?",
+        )
+    ]
+    of_axis = ask(
+        f"What is the unit of the {side.where} axis?",
+        f"In which unit is the {side.where} axis?",
+        f"Which unit do the numbers {side.beside} have?",
+        *letters,
+    )
+    of_values = ask("What is the unit?", "Which unit do the values have?", "What are the values measured in?")
+    if axis.unit and axis.label and axis.unit in axis.label:
+        forms = [
+            (of_name, f"{name} is given in {axis.unit}."),
+            (of_axis, f"The {side.where} axis is given in {axis.unit}."),
+        ]
+        if has_values:
+            forms.append((of_values, f"The values are given in {axis.unit}."))
+    else:
+        forms = [
+            (of_name, f"No unit is given for {name}."),
+            (of_axis, f"No unit is given for the {side.where} axis."),
+        ]
+    yield rng.choice(forms)
 
 
 def _legend(panel: ToldPanel, told: Told, ask: Ask) -> Iterator[Pair]:
@@ -238,6 +288,15 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                     ),
                     f"The {word} value of {subject} is about {write.y(fact.y)}{unit_of(data.y)}{place}.",
                 )
+            elif data.kind == "line" and panel.series[i]:
+                yield (
+                    ask(
+                        f"What is the {word} value of {subject}?",
+                        f"How {far} does {subject} go?",
+                        f"What is the {size} value that {subject} takes?",
+                    ),
+                    f"The {word} value of {subject} was not read.",
+                )
         for kind, word, verb, phrase in (("first", "start", "starts", "set out"), ("last", "end", "ends", "finish")):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
             if fact is not None and data.kind == "line":
@@ -251,6 +310,15 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"With which value does {subject} {word}?",
                     ),
                     f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
+                )
+            elif fact is None and data.kind == "line" and panel.series[i]:
+                yield (
+                    ask(
+                        f"Where does {subject} {word}?",
+                        f"At what value does {subject} {word}?",
+                        f"What is the {kind} value of {subject}?",
+                    ),
+                    f"The {'left' if kind == 'first' else 'right'} end of {subject} was not read.",
                 )
         if data.kind == "scatter" and (described := " ".join(paragraphs.cloud(panel, data, i, rng, True))):
             yield (
@@ -275,8 +343,9 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                     ),
                     f"At {at}{unit_of(data.x)}, {subject} is about {shown[at]}{unit_of(data.y)}.",
                 )
-    if len(claimed) > 1 and len(claimed) == len(data.series) and all(panel.series):
+    if len(data.series) > 1 and any(panel.series):
         yield _highest_overall(panel, data, ask)
+    if len(claimed) > 1 and len(claimed) == len(data.series) and all(panel.series):
         crossings = paragraphs.crossings_told(panel, data)
         if len(claimed) == 2 or crossings:
             question = ask(
@@ -306,7 +375,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
 
 
 def _highest_overall(panel: ToldPanel, data: Panel, ask: Ask) -> Pair:
-    """For series that were all read and all have names."""
+    """Of several series; where one was not read, it may be that one."""
     question = ask(
         "Which series is the highest overall?",
         "Which curve lies on top?",
@@ -319,8 +388,10 @@ def _highest_overall(panel: ToldPanel, data: Panel, ask: Ask) -> Pair:
         "What has the highest values?",
     )
     for name, series in zip(panel.series, data.series, strict=True):
-        if fact_of(series, "highest_overall"):
+        if name and fact_of(series, "highest_overall"):
             return question, f"{name} is the highest overall."
+    if any(series.abstained or not series.points for series in data.series):
+        return question, "Not all of them were read, so which one is the highest is not known."
     return question, "None of them is clearly the highest overall."
 
 
@@ -377,7 +448,7 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
                 (f"{panel.series[i]} {verb} from left to right."),
             )
 
-    if len(claimed) > 1 and len(claimed) == len(data.series):
+    if len(data.series) > 1 and any(panel.series):
         yield _highest_overall(panel, data, ask)
 
 

@@ -23,7 +23,7 @@ from llava_graph.ocr import Line
 from training.small.reading import Reading
 from training.small.truth import FigureNames, PanelNames
 
-TEMPLATE = "brief"
+TEMPLATE = "brief@2"
 
 _ALIKE = 0.86
 """From this ratio on, a line is the name that it was printed from, with an error of OCR."""
@@ -85,6 +85,8 @@ def _read_panel(panel: Panel, printed: ToldPanel | None) -> ToldPanel:
     x, y = _label(panel.x), _label(panel.y)
     if printed and panel.abstained:
         return replace(printed, unread=panel.abstained)
+    if printed and panel.horizontal:
+        printed = replace(printed, x=printed.y, y=printed.x)
     if printed:
         x, y = x or printed.x, y or printed.y
     kind = KIND_WORDS[panel.kind] if panel.kind != "other" else None

@@ -85,9 +85,10 @@ def _kind(panel: Panel, rng: random.Random) -> FollowUp:
 
 
 def _axes(panel: Panel, rng: random.Random) -> Iterator[FollowUp]:
+    along, upright = (panel.y, panel.x) if panel.horizontal else (panel.x, panel.y)
     for axis, forms in (
-        (panel.x, ("And what runs along the bottom?", "Which quantity is plotted horizontally?")),
-        (panel.y, ("And what is measured vertically?", "Which quantity does the upright axis give?")),
+        (along, ("And what runs along the bottom?", "Which quantity is plotted horizontally?")),
+        (upright, ("And what is measured vertically?", "Which quantity does the upright axis give?")),
     ):
         if axis.label:
             label = axis.label
@@ -95,6 +96,8 @@ def _axes(panel: Panel, rng: random.Random) -> Iterator[FollowUp]:
     if panel.y.unit:
         unit = panel.y.unit
         text = rng.choice(("In what unit are the values given?", "What unit does the y axis use?"))
+        if panel.horizontal:
+            text = "In what unit are the values given?"  # which axis is y is a matter of taste there
         yield FollowUp("unit", text, unit, lambda answer: unit.casefold() in answer.casefold())
 
 

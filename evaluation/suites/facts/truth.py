@@ -117,7 +117,7 @@ def _panel(panel: truth.TruthPanel) -> Panel:
         Series(one.name, points=tuple(Point(place, value, 0.0, 0.0) for place, value in one.points), coverage=1.0)
         for one in panel.series
     )
-    made = Panel(panel.kind, panel.area or (0.0, 0.0, 1.0, 1.0), x, y, series)
+    made = Panel(panel.kind, panel.area or (0.0, 0.0, 1.0, 1.0), x, y, series, horizontal=panel.horizontal)
     return replace(made, series=facts_of(made))
 
 

@@ -62,7 +62,7 @@ GOLDEN = {
     ),
 }
 # The second versions differ in what they tell of a chart; see test_chart_text.py.
-GOLDEN |= {(name, 2): GOLDEN[name, 1] for name in ("located", "plain")}
+GOLDEN |= {(name, 2): GOLDEN[name, 1] for name in ("located", "plain", "brief")}
 
 # What some tokenizer or chat template reads as more than text.
 COMMANDS = [

@@ -97,7 +97,7 @@ def test_manifests_in_the_repository_are_good(model_dir: Path) -> None:
         (
             '"plain"',
             '"fancy"',
-            "context_template: 'fancy' is none of brief, located, located@2, original, plain, plain@2",
+            "context_template: 'fancy' is none of brief, brief@2, located, located@2, original, plain, plain@2",
         ),
         ("4096", '"4096"', "context_length: must be a whole number"),
         ("4096", "4096.5", "context_length: must be a whole number"),
