@@ -40,7 +40,7 @@ def answers(
     batch_size: int = 16,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Iterator[tuple[int, str]]:
-    """The index of each example with its answer; those of like length come together."""
+    """The index of each example with its answer; those of like length come together. Each has its image."""
     prompts = [prompt_of(tokenizer, example) for example in examples]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for start in range(0, len(order), batch_size):
@@ -52,7 +52,8 @@ def answers(
             add_special_tokens=False,
             return_tensors="pt",
         )
-        pixels = normalised(torch.from_numpy(np.stack([examples[i].pixels for i in chosen])))
+        shown = [pixels for i in chosen if (pixels := examples[i].pixels) is not None]
+        pixels = normalised(torch.from_numpy(np.stack(shown)))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
             said = cast(Any, model).generate(
                 input_ids=encoded["input_ids"],

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from data.synthetic import words
-from llava_graph.chart import Axis, Box, Chart, ChartKind, Panel, Point, Series
+from llava_graph.chart import Axis, AxisScale, Box, Chart, ChartKind, Panel, Point, Series
 from llava_graph.chart_text import KIND_WORDS
 from llava_graph.curves import facts_of
 from llava_graph.ocr import Line, reading_order
@@ -25,18 +25,26 @@ from training.small.reading import Reading
 from training.small.truth import FigureNames, PanelNames
 
 WIDTH, HEIGHT = 960, 640
-_AREA: Box = (120.0, 60.0, 760.0, 540.0)
+_AREAS: dict[int, tuple[Box, ...]] = {
+    1: ((120.0, 60.0, 760.0, 540.0),),
+    2: ((80.0, 60.0, 420.0, 540.0), (560.0, 60.0, 900.0, 540.0)),
+}
 
 _SAMPLES = 41
 """Points of a curve, as the reader gives."""
 
 _COUNTS = {
     "line": (1, 2, 2, 3, 4, 5, 5, 6, 6, 7, 8, 8, 10),
+    "bar": (1,),
     "grouped_bar": (2, 2, 3, 3, 4, 5, 6),
+    "stacked_bar": (2, 3, 3, 4, 5, 6),
     "scatter": (2, 3, 4, 5),
 }
 _KINDS: dict[ChartKind, float] = {"line": 0.55, "grouped_bar": 0.15, "stacked_bar": 0.1, "bar": 0.14, "scatter": 0.06}
 _UNREAD = ("same_colour_series", "low_coverage", "low_coverage", "redrawing_differs", "same_colour_dashes")
+_TWO_PANELS = 0.15
+_DATES = 0.1
+"""Share of the line charts whose x axis has dates, in days since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +56,48 @@ class Composed:
     caption: Callable[[random.Random], str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One panel as somebody would have drawn it. `legend` holds the names that stand in the figure."""
+
+    kind: ChartKind
+    area: Box
+    x: str
+    y: str
+    categories: tuple[str, ...]
+    legend: tuple[str, ...]
+    series: tuple[Series, ...]
+    horizontal: bool = False
+    x_scale: AxisScale = "linear"
+
+    @property
+    def values(self) -> list[float]:
+        return [point.y for one in self.series for point in one.points] or [0.0, 1.0]
+
+    @property
+    def places(self) -> list[float]:
+        found = [point.x for one in self.series for point in one.points if not isinstance(point.x, str)]
+        return found or [0.0, 1.0]
+
+
 def composed(rng: random.Random) -> Composed:
-    """A figure with one panel, made up and read."""
+    """A figure, made up and read."""
     kind = rng.choices(list(_KINDS), weights=list(_KINDS.values()))[0]
-    y = rng.choice(paper_words.QUANTITIES) if rng.random() < 0.8 else _invented_label(rng)
-    count = 1 if kind == "bar" else rng.choice(_COUNTS["grouped_bar" if kind == "stacked_bar" else str(kind)])
+    count = rng.choice(_COUNTS[kind])
     legend = _legend(count, rng)
-    if kind in ("line", "scatter"):
-        x = rng.choice(paper_words.PLACES) if rng.random() < 0.8 else _invented_label(rng)
-        categories: tuple[str, ...] = ()
-    else:
-        x = rng.choice(paper_words.BESIDE_BARS) if rng.random() < 0.6 else ""
-        categories = _categories(rng)
-    series = _unread_some(_bars(legend, categories, rng) if categories else _curves(kind, legend, rng), rng)
-    return _read(kind, x, y, categories, series, rng)
+    areas = _AREAS[2 if kind == "line" and count <= 3 and rng.random() < _TWO_PANELS / 0.4 else 1]
+    others = [legend if rng.random() < 0.6 else _legend(count, rng) for _ in areas[1:]]
+    drawn = [_drawn(kind, names, area, rng) for names, area in zip((legend, *others), areas, strict=True)]
+    texts = [line for panel in drawn for line in _texts(panel, rng)]
+    if rng.random() < 0.2:
+        texts.append(_text(words.quantity(rng, "train"), WIDTH / 2, 30, rng))
+    lines = reading_order(texts)
+    names = tuple(
+        PanelNames(KIND_WORDS[one.kind], _quantity(one.x) or None, _quantity(one.y) or None, one.legend, one.categories)
+        for one in drawn
+    )
+    chart = Chart(tuple(_read(panel, lines, rng) for panel in drawn))
+    return Composed(Reading("", WIDTH, HEIGHT, tuple(lines), chart), names, lambda rng: _caption(names[0], rng))
 
 
 # Names
@@ -111,12 +147,35 @@ def _unit_of(label: str) -> str | None:
     return label[label.rindex("(") + 1 : -1] if label.endswith(")") else None
 
 
-# Data
+# What is drawn
 
 
-def _curves(kind: ChartKind, legend: Sequence[str], rng: random.Random) -> list[Series]:
-    x0 = rng.choice((0.0, 0.0, 1.0, float(rng.randint(-50, 400))))
-    x1 = x0 + rng.choice((1.0, 4.0, 10.0, 24.0, 50.0, 100.0, 500.0, 2000.0)) * rng.uniform(0.6, 1.0)
+def _drawn(kind: ChartKind, legend: Sequence[str], area: Box, rng: random.Random) -> _Drawn:
+    y = rng.choice(paper_words.QUANTITIES) if rng.random() < 0.8 else _invented_label(rng)
+    is_named = len(legend) > 1 or rng.random() < 0.3
+    shown = tuple(legend) if is_named else ()
+    if kind in ("line", "scatter"):
+        x = rng.choice(paper_words.PLACES) if rng.random() < 0.8 else _invented_label(rng)
+        x_scale: AxisScale = "date" if kind == "line" and rng.random() < _DATES else "linear"
+        if x_scale == "date":
+            x = rng.choice(("date", "Date", "Year", "Time", "year", ""))
+        series = _curves(kind, legend, x_scale, area, rng)
+        return _Drawn(kind, area, x, y, (), shown, series, x_scale=x_scale)
+    x = rng.choice(paper_words.BESIDE_BARS) if rng.random() < 0.6 else ""
+    categories = _categories(rng)
+    series = _bars(legend, categories, area, rng)
+    return _Drawn(kind, area, x, y, categories, shown, series, rng.random() < 0.3, "category")
+
+
+def _curves(
+    kind: ChartKind, legend: Sequence[str], x_scale: AxisScale, area: Box, rng: random.Random
+) -> tuple[Series, ...]:
+    if x_scale == "date":
+        x0 = 365.25 * rng.randint(0, 45)
+        x1 = x0 + 365.25 * rng.randint(1, 12)
+    else:
+        x0 = rng.choice((0.0, 0.0, 1.0, float(rng.randint(-50, 400))))
+        x1 = x0 + rng.choice((1.0, 4.0, 10.0, 24.0, 50.0, 100.0, 500.0, 2000.0)) * rng.uniform(0.6, 1.0)
     scale = 10.0 ** rng.randint(-2, 4) * rng.uniform(1, 9)
     base = rng.choice((0.0, 0.0, rng.uniform(-1, 1)))
     alike = rng.choice((None, None, _saturating, _falling, _rising))
@@ -130,19 +189,27 @@ def _curves(kind: ChartKind, legend: Sequence[str], rng: random.Random) -> list[
         if kind == "scatter":
             places, noise = sorted(rng.random() for _ in range(rng.randint(12, 40))), rng.choice((0.02, 0.08, 0.2))
         heights = [scale * (base + low + reach * (course(t) + rng.gauss(0, noise))) for t in places]
-        points = tuple(_point(x0 + t * (x1 - x0), t, height) for t, height in zip(places, heights, strict=True))
-        found.append(_series(name, points, rng))
-    return found
+        points = tuple(_point(x0 + t * (x1 - x0), t, height, area) for t, height in zip(places, heights, strict=True))
+        found.append(Series(name, points=points, coverage=1.0))
+    return tuple(found)
 
 
-def _point(x: float | str, share: float, y: float) -> Point:
-    return Point(x, y, _AREA[0] + share * (_AREA[2] - _AREA[0]), (_AREA[1] + _AREA[3]) / 2)
+def _bars(legend: Sequence[str], categories: Sequence[str], area: Box, rng: random.Random) -> tuple[Series, ...]:
+    scale = 10.0 ** rng.randint(-1, 4) * rng.uniform(1, 9)
+    slope = rng.choice((0.0, 0.0, 0.6, -0.5))
+    found = []
+    for name in legend:
+        level = rng.uniform(0.4, 1.0)
+        shares = [(i + 0.5) / len(categories) for i in range(len(categories))]
+        heights = [scale * level * (1 + slope * t + rng.uniform(-0.3, 0.3)) for t in shares]
+        points = tuple(_point(*one, area) for one in zip(categories, shares, heights, strict=True))
+        found.append(Series(name, points=points, coverage=1.0))
+    return tuple(found)
 
 
-def _series(name: str, points: tuple[Point, ...], rng: random.Random) -> Series:
-    """Now and then an end of a curve was not seen, as where others hide it."""
-    ends_known = rng.random() > 0.15, rng.random() > 0.15
-    return Series(name, None, None, points, 1.0, 0.01, rng.uniform(0.01, 0.03), *ends_known)
+def _point(x: float | str, share: float, y: float, area: Box) -> Point:
+    """`py` is the middle of the area: nothing that is trained on depends on it."""
+    return Point(x, y, area[0] + share * (area[2] - area[0]), (area[1] + area[3]) / 2)
 
 
 def _rising(rng: random.Random) -> Callable[[float], float]:
@@ -179,117 +246,98 @@ def _wave(rng: random.Random) -> Callable[[float], float]:
 _SHAPES = (_rising, _rising, _falling, _falling, _saturating, _flat, _flat, _peak, _peak, _wave)
 
 
-def _bars(legend: Sequence[str], categories: Sequence[str], rng: random.Random) -> list[Series]:
-    scale = 10.0 ** rng.randint(-1, 4) * rng.uniform(1, 9)
-    found = []
-    slope = rng.choice((0.0, 0.0, 0.6, -0.5))
-    for name in legend:
-        level = rng.uniform(0.4, 1.0)
-        shares = [(i + 0.5) / len(categories) for i in range(len(categories))]
-        heights = [scale * level * (1 + slope * t + rng.uniform(-0.3, 0.3)) for t in shares]
-        points = tuple(_point(*one) for one in zip(categories, shares, heights, strict=True))
-        if rng.random() < 0.06:
-            points = points[1:]  # a bar that was not read
-        found.append(Series(name, None, None, points, 1.0, 0.01, 0.015))
-    return found
+# What is read of it
 
 
-def _unread_some(series: list[Series], rng: random.Random) -> list[Series]:
-    share = rng.choice((0.0, 0.0, 0.0, 0.3)) if len(series) > 1 else 0.0
-    return [
-        Series(one.name, abstained=rng.choice(_UNREAD)) if share and rng.random() < share else one for one in series
-    ]
-
-
-# What was read
-
-
-def _read(
-    kind: ChartKind, x: str, y: str, categories: tuple[str, ...], series: Sequence[Series], rng: random.Random
-) -> Composed:
-    horizontal = bool(categories) and rng.random() < 0.3
-    title = f"{words.quantity(rng, 'train')}" if rng.random() < 0.2 else ""
-    values = [point.y for one in series for point in one.points] or [0.0, 1.0]
-    places = [point.x for one in series for point in one.points if not isinstance(point.x, str)] or [0.0, 1.0]
-    named = len(series) > 1 or rng.random() < 0.3
-    legend = [str(one.name) for one in series] if named else []
-    lines = reading_order(_texts(x, y, categories, legend, values, places, title, horizontal, rng))
+def _read(drawn: _Drawn, lines: Sequence[Line], rng: random.Random) -> Panel:
     indices = {line.text: i for i, line in reversed(list(enumerate(lines)))}
-    low, high = min(values), max(values)
+    low, high = min(drawn.values), max(drawn.values)
     room = 0.05 * (high - low) or 1.0
-    y_axis = Axis(y or None, indices.get(y), _unit_of(y), "linear", 0.0 if categories else low - room, high + room)
-    if categories:
-        x_axis = Axis(x or None, indices.get(x), None, "category", None, None, tuple(categories))
+    bottom = 0.0 if drawn.categories else low - room
+    y = Axis(drawn.y or None, indices.get(drawn.y), _unit_of(drawn.y), "linear", bottom, high + room)
+    x = Axis(drawn.x or None, indices.get(drawn.x), _unit_of(drawn.x), drawn.x_scale)
+    if drawn.categories:
+        x = replace(x, categories=drawn.categories)
     else:
-        x_axis = Axis(x or None, indices.get(x), _unit_of(x), "linear", min(places), max(places))
-    told = tuple(
-        replace(one, name=one.name if named else None, line=indices.get(one.name or "") if named else None)
-        for one in series
+        x = replace(x, low=min(drawn.places), high=max(drawn.places))
+    share = rng.choice((0.0, 0.0, 0.0, 0.3)) if len(drawn.series) > 1 else 0.0
+    series = tuple(_series(one, drawn, indices, rng.random() < share, rng) for one in drawn.series)
+    panel = Panel(drawn.kind, drawn.area, x, y, series, horizontal=drawn.horizontal)
+    return replace(panel, series=facts_of(panel))
+
+
+def _series(drawn: Series, panel: _Drawn, indices: dict[str, int], is_unread: bool, rng: random.Random) -> Series:
+    name = drawn.name if panel.legend else None
+    named = Series(name, indices.get(name or ""))
+    if is_unread:
+        return replace(named, abstained=rng.choice(_UNREAD))
+    points = drawn.points
+    if panel.categories:
+        points = points[1:] if rng.random() < 0.06 and len(points) > 1 else points  # a bar that was not read
+        return replace(named, points=points, coverage=1.0, x_tolerance=0.01, y_tolerance=0.015)
+    # Now and then an end of a curve was not seen, as where others hide it.
+    first, last = rng.random() > 0.15, rng.random() > 0.15
+    if panel.kind != "line":
+        first = last = True
+    tolerance = rng.uniform(0.01, 0.03)
+    return replace(
+        named,
+        points=points,
+        coverage=1.0,
+        x_tolerance=0.01,
+        y_tolerance=tolerance,
+        first_known=first,
+        last_known=last,
     )
-    panel = Panel(kind, _AREA, x_axis, y_axis, told, horizontal=horizontal)
-    panel = replace(panel, series=facts_of(panel))
-    names = PanelNames(
-        KIND_WORDS[kind],
-        _quantity(x) or None,
-        _quantity(y) or None,
-        tuple(legend),
-        categories,
-    )
-    reading = Reading("", WIDTH, HEIGHT, tuple(lines), Chart((panel,)))
-    return Composed(reading, (names,), lambda rng: _caption(names, rng))
 
 
 def _quantity(label: str) -> str:
     return label[: label.rindex("(")].strip() if label.endswith(")") else label
 
 
-def _texts(
-    x: str,
-    y: str,
-    categories: Sequence[str],
-    legend: Sequence[str],
-    values: Sequence[float],
-    places: Sequence[float],
-    title: str,
-    horizontal: bool,
-    rng: random.Random,
-) -> list[Line]:
+def _text(text: str, across: float, down: float, rng: random.Random, is_turned: bool = False) -> Line:
+    wide, high = (14.0, 7.0 * len(text)) if is_turned else (7.0 * len(text), 14.0)
+    box = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
+    return Line(text, box, round(rng.uniform(0.93, 1.0), 4))
+
+
+def _texts(drawn: _Drawn, rng: random.Random) -> list[Line]:
     """The texts at the places where such charts have them."""
+    x0, y0, x1, y1 = drawn.area
     found = []
 
     def put(text: str, across: float, down: float, is_turned: bool = False) -> None:
-        wide, high = (14.0, 7.0 * len(text)) if is_turned else (7.0 * len(text), 14.0)
-        box = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
-        found.append(Line(text, box, round(rng.uniform(0.93, 1.0), 4)))
-
-    x0, y0, x1, y1 = _AREA
+        if text:
+            found.append(_text(text, across, down, rng, is_turned))
 
     def put_below(text: str, share: float) -> None:
         put(text, x0 + share * (x1 - x0), y1 + 16)
 
-    along, upright = (y, x) if horizontal else (x, y)
-    if title:
-        put(title, (x0 + x1) / 2, 30)
-    if along:
-        put(along, (x0 + x1) / 2, y1 + 50)
-    if upright:
-        put(upright, 30, (y0 + y1) / 2, is_turned=True)
-    for i, category in enumerate(categories):
-        share = (i + 0.5) / len(categories)
-        if horizontal:
-            put(category, x0 - 30, y0 + share * (y1 - y0))
+    def put_beside(text: str, share: float) -> None:
+        put(text, x0 - 25, y1 - share * (y1 - y0))
+
+    along, upright = (drawn.y, drawn.x) if drawn.horizontal else (drawn.x, drawn.y)
+    put(along, (x0 + x1) / 2, y1 + 50)
+    put(upright, x0 - 65, (y0 + y1) / 2, is_turned=True)
+    for i, category in enumerate(drawn.categories):
+        share = (i + 0.5) / len(drawn.categories)
+        if drawn.horizontal:
+            put_beside(category, 1 - share)
         else:
             put_below(category, share)
-    for text, share in _ticks(values):
-        if horizontal:
+    for text, share in _ticks(drawn.values):
+        if drawn.horizontal:
             put_below(text, share)
         else:
-            put(text, x0 - 20, y1 - share * (y1 - y0))
-    if not categories:
-        for text, share in _ticks(places):
+            put_beside(text, share)
+    if drawn.x_scale == "date":
+        for text, share in _ticks([1970 + place / 365.25 for place in drawn.places]):
             put_below(text, share)
-    column = rng.choice((x1 + 80, x1 - 60, x0 + 80))
-    for i, name in enumerate(legend):
+    elif not drawn.categories:
+        for text, share in _ticks(drawn.places):
+            put_below(text, share)
+    column = rng.choice((x1 + 80, x1 - 60, x0 + 80)) if drawn.area in _AREAS[1] else x1 - 60
+    for i, name in enumerate(drawn.legend):
         put(name, column, y0 + 20 + 22 * i)
     return found
 

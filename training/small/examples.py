@@ -288,5 +288,5 @@ class Conversations(IterableDataset[Tokenized]):
         turns = conversation_about(told, rng)
         if not turns:
             return None
-        is_shown = figure.draw is not None and rng.random() < self.image_share
-        return tokenize(self.tokenizer, Example(told.context, turns, figure.draw() if is_shown else None))
+        pixels = figure.draw() if figure.draw and rng.random() < self.image_share else None
+        return tokenize(self.tokenizer, Example(told.context, turns, pixels))

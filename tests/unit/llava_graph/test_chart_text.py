@@ -68,6 +68,20 @@ def test_bars_are_told_with_the_highest_and_the_lowest() -> None:
     ]
 
 
+def test_bars_that_lie_are_told_as_such_where_the_template_says_so() -> None:
+    lying = replace(YIELD, horizontal=True)
+    assert rows(lying) == rows(YIELD)
+    exact = rows(lying, limits=replace(LIMITS, exact_bars=True))
+    assert exact[0] == "Chart data, bar chart with horizontal bars; x: Soil; y: Mass [kg], 0 to 60"
+    assert exact[1:] == rows(YIELD)[1:]
+
+
+def test_highest_bar_without_a_category_is_left_out_where_the_template_says_so() -> None:
+    alike = panel("bar", YIELD.x, MASS, series(None, ("clay", "loam", "sand"), (42.3, 42.4, 17)))
+    assert rows(alike)[1].endswith("highest 42.4; lowest sand 17")
+    assert rows(alike, limits=replace(LIMITS, exact_bars=True))[1].endswith("sand 17; lowest sand 17")
+
+
 def test_peak_flat_curve_and_highest_overall() -> None:
     hill = [5 + 50 * max(0.0, 1 - abs(x - 24) / 12) for x in DENSE]
     read = panel("line", TIME, MASS, series("A", DENSE, hill), series("B", DENSE, [58.0] * len(DENSE)))

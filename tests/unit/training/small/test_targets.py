@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import random
+import re
+from dataclasses import replace
 
 import pytest
 
 from data.synthetic import write
 from data.synthetic.render import render
 from data.synthetic.sample import sample_figure
-from llava_graph.chart import ABSTENTION_REASONS, Chart
+from llava_graph.chart import ABSTENTION_REASONS, Axis, Chart, Panel, Point, Series
 from llava_graph.checks import checks
 from llava_graph.context_parts import ContextParts
+from llava_graph.curves import facts_of
+from llava_graph.ocr import Line
+from tests.harness.prompts import first_turn
+from training.small.composed import composed
 from training.small.examples import conversation_about
-from training.small.paragraphs import explanation
+from training.small.paragraphs import explanation, is_grounded
 from training.small.questions import EXPLAIN, dialogue, worded
 from training.small.reading import Reading
 from training.small.simulated import simulate
-from training.small.told import Told, tell
-from training.small.truth import of_spec
+from training.small.told import TEMPLATE, Told, tell
+from training.small.truth import PanelNames, of_spec
 
 SEEDS = range(700_000, 700_012)
 PARTS = (
@@ -47,6 +53,84 @@ def test_every_statement_of_a_target_is_read_or_printed(parts: ContextParts) -> 
                 assert [check for check in found if check.verdict in ("contradicted", "unsupported")] == [], turn.text
                 said += len(turn.text)
     assert said > 0
+
+
+def test_every_statement_about_a_composed_chart_is_read_or_printed() -> None:
+    names = 0
+    for seed in range(40):
+        figure = composed(random.Random(seed))
+        told = tell(figure.reading, figure.names, figure.caption(random.Random(seed)), ContextParts())
+        for turn in conversation_about(told, random.Random(seed)):
+            if turn.role == "assistant":
+                assert is_grounded(told, turn.text), turn.text
+                names += sum(str(name) in turn.text for panel in told.panels for name in panel.series if name)
+    assert names > 100
+
+
+def test_series_with_a_number_as_its_name_is_told_by_its_name() -> None:
+    chart = curves({"20": (0.0, 9.0), "50": (9.0, 1.0)})
+    lines = tuple(Line(name, (0, i * 20, 20, i * 20 + 12), 1.0) for i, name in enumerate(("20", "50")))
+    names = (PanelNames("line chart", None, None, ("20", "50")),)
+    told = tell(Reading("", 100, 100, lines, chart), names, "", ContextParts())
+    text = explanation(told, random.Random(1), "medium")
+    assert re.search(r"\b20 \w+ from about 0", text)
+    assert re.search(r"\b50 \w+ from about 9", text)
+    assert [check.verdict for check in checks(text.replace("50", "20"), lines, "", chart)].count("contradicted") > 0
+
+
+def test_bars_that_lie_have_their_values_along_the_bottom() -> None:
+    panel = Panel(
+        "bar",
+        (0, 0, 100, 100),
+        Axis("Crop", None, None, "category", categories=("rye", "oats")),
+        Axis("Yield", None, None, "linear", 0.0, 9.0),
+        (Series(None, points=(Point("rye", 3.0, 0, 0), Point("oats", 8.0, 0, 0)), coverage=1.0),),
+        horizontal=True,
+    )
+    lines = (Line("Crop", (0, 0, 9, 40), 1.0), Line("Yield", (40, 90, 70, 99), 1.0))
+    names = (PanelNames("bar chart", "Yield", "Crop", (), ("rye", "oats")),)
+    told = tell(Reading("", 100, 100, lines, Chart((panel,))), names, "", ContextParts())
+    assert "bar chart with horizontal bars" in first_turn(TEMPLATE, told.context, "").text
+    asked = [pair for seed in range(20) for pair in dialogue(told, random.Random(seed), 9)]
+    assert {answer for _, answer in asked if answer.startswith(("The horizontal axis", "The vertical axis"))} == {
+        "The horizontal axis shows Yield.",
+        "The vertical axis shows Crop.",
+    }
+
+
+def test_what_is_highest_is_not_known_where_a_series_was_not_read() -> None:
+    chart = curves({"Rye": (0.0, 9.0), "Oats": None})
+    told = tell(Reading("", 100, 100, (), chart), (), "", ContextParts())
+    answers = [answer for seed in range(30) for _, answer in dialogue(told, random.Random(seed), 9)]
+    assert "Not all of them were read, so which one is the highest is not known." in answers
+    assert not any("highest overall" in answer for answer in answers)
+
+
+def test_end_that_was_not_seen_is_said_not_to_be_read() -> None:
+    lines = (Line("Rye", (80, 20, 99, 32), 1.0),)
+    told = tell(Reading("", 100, 100, lines, curves({"Rye": (0.0, 9.0)}, last_known=False)), (), "", ContextParts())
+    answers = [answer for seed in range(30) for _, answer in dialogue(told, random.Random(seed), 9)]
+    assert "The right end of Rye was not read." in answers
+    assert not any("ends at" in answer for answer in answers)
+
+
+def curves(ends: dict[str, tuple[float, float] | None], last_known: bool = True) -> Chart:
+    """Straight lines from the one value to the other; None for a curve that was not read."""
+    x, y = Axis("Time", None, None, "linear", 0.0, 10.0), Axis("Mass", None, None, "linear", -1.0, 10.0)
+    series = tuple(
+        Series(name, abstained="low_coverage")
+        if two is None
+        else Series(
+            name,
+            points=tuple(Point(float(i), two[0] + (two[1] - two[0]) * i / 10, i, 0) for i in range(11)),
+            coverage=1.0,
+            y_tolerance=0.01,
+            last_known=last_known,
+        )
+        for name, two in ends.items()
+    )
+    panel = Panel("line", (0, 0, 100, 100), x, y, series)
+    return Chart((replace(panel, series=facts_of(panel)),))
 
 
 def test_without_context_no_name_and_no_number_is_said() -> None:
