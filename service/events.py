@@ -113,7 +113,7 @@ class ChartPanel(_Part):
     series: list[ChartSeries]
     abstained: str | None = Field(None, description="Why nothing of it is claimed", examples=["axis_not_calibrated"])
     horizontal: bool = Field(
-        False, description="Bars lie: `x`, the axis of their categories, is drawn upright, and `y` along the bottom"
+        description="Bars lie: `x`, the axis of their categories, is drawn upright, and `y` along the bottom"
     )
 
 

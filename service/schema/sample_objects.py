@@ -121,6 +121,7 @@ _CHART = ChartPart(
                 )
             ],
             abstained=None,
+            horizontal=False,
         )
     ],
 )

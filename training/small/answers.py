@@ -52,7 +52,7 @@ def answers(
             add_special_tokens=False,
             return_tensors="pt",
         )
-        shown = [pixels for i in chosen if (pixels := examples[i].pixels) is not None]
+        shown = [image for i in chosen if (image := examples[i].pixels) is not None]
         pixels = normalised(torch.from_numpy(np.stack(shown)))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
             said = cast(Any, model).generate(

@@ -155,6 +155,29 @@ CHARTS = {
             ),
         )
     ),
+    "numbers": Chart(
+        (
+            panel(
+                "line",
+                Axis("Voltage (mV)", scale="linear", low=0, high=4),
+                Axis("Current", scale="linear", low=0, high=60),
+                series("10", *_dense((0, 4), (1, 48))),
+                series("20", *_dense((0, 4), (44, 8))),
+                series("50", *_dense((0, 4), (54, 54))),
+            ),
+        )
+    ),
+    "stacked": Chart(
+        (
+            panel(
+                "stacked_bar",
+                Axis("Crop", scale="category"),
+                Axis("Yield", scale="linear", low=0, high=20),
+                series("North", ("rye", "oats", "wheat"), (3, 9, 5)),
+                series("South", ("rye", "oats", "wheat"), (2, 4, 8)),
+            ),
+        )
+    ),
     "hidden": Chart(
         (
             panel(

@@ -8,8 +8,10 @@ import pytest
 
 from data.synthetic.sample import sample_figure
 from data.synthetic.spec import Axis, FigureSpec, Panel, Series
+from evaluation.suites.charts.truth import TruthAxis, TruthPanel, TruthSeries
 from evaluation.suites.facts.follow_ups import FollowUp, questions
-from evaluation.suites.facts.truth import truth_of_spec
+from evaluation.suites.facts.score import Truth
+from evaluation.suites.facts.truth import chart_of, truth_of_spec
 
 _XS = (0.0, 25.0, 50.0, 75.0, 100.0)
 _CURVES = (
@@ -72,6 +74,18 @@ def test_bars_are_asked_for_the_highest_and_for_values() -> None:
         if question.kind == "value":
             assert question.is_right(f"It is {question.expected}.")
             assert not question.is_right("It is 30.")
+
+
+def test_bars_that_lie_are_asked_for_their_values_along_the_bottom() -> None:
+    x = TruthAxis("Yield", "t", "linear", 0.0, 50.0)
+    y = TruthAxis("Site", scale="category", categories=("Thorp", "Quill"))
+    lying = TruthPanel("bar", x, y, (TruthSeries(None, (("Thorp", 10.0), ("Quill", 50.0))),), horizontal=True)
+    truth = Truth(chart_of((lying,)), ("Yield", "Site"), ())
+    asked = [question for seed in range(30) for question in questions(truth, random.Random(seed), 100)]
+    along = {question.expected for question in asked if "bottom" in question.text or "horizontally" in question.text}
+    upright = {question.expected for question in asked if "vertically" in question.text or "upright" in question.text}
+    assert (along, upright) == ({"Yield"}, {"Site"})
+    assert {question.text for question in asked if question.kind == "unit"} == {"In what unit are the values given?"}
 
 
 @pytest.mark.parametrize("seed", range(6))
