@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llava_graph.chart import Chart, Fact, FactKind, Panel, Series
+from llava_graph.chart import Axis, Chart, Fact, FactKind, Panel, Series
 from llava_graph.chart_text import NumberWriter
 from llava_graph.claims import Claim, Name, Parsed, Value, claims_in
 from llava_graph.curves import Range, range_of, resampled
@@ -364,7 +364,7 @@ class _Checker:
 
     def _place_of(self, value: Value, place: Number, p: int, s: int) -> _Judged:
         panel, series = self._chart.panels[p], self._series(p, s)
-        if series is None or panel.x.scale not in ("linear", "log"):
+        if series is None or not _lies_along(place, panel.x):
             return _UNDECIDED
         xs = [float(point.x) for point in series.points if not isinstance(point.x, str)]
         if value.role in ("at", "reached"):
@@ -481,7 +481,7 @@ class _Checker:
                 return _UNDECIDED
             y = series.points[found[0]].y
             return self._measured(value.number, y, y, p, s, Reading(p, s, found[0]))
-        if value.place is None or panel.kind != "line" or panel.x.scale not in ("linear", "log"):
+        if value.place is None or panel.kind != "line" or not _lies_along(value.place, panel.x):
             return _UNDECIDED
         curve = {float(point.x): point.y for point in series.points if not isinstance(point.x, str)}
         x = value.place.value
@@ -935,6 +935,11 @@ def _looks_scaled(value: float, truth: float) -> bool:
 
 def _is_percent(panel: Panel) -> bool:
     return "%" in f"{panel.y.unit or ''}{panel.y.label or ''}"
+
+
+def _lies_along(place: Number, axis: Axis) -> bool:
+    """Whether a place can be looked up along an axis: a date among dates, a number among numbers."""
+    return axis.scale == "date" if place.is_date else axis.scale in ("linear", "log")
 
 
 def _gaps(panel: Panel, one: Series, other: Series, axis: Range, place: str | None) -> list[float]:

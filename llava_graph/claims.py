@@ -13,6 +13,7 @@ in the answer's length. What a chart shows is known only as far as its names and
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -432,9 +433,29 @@ _BEFORE_A_NAME = re.compile(
 )
 """What stands before a name that is made of digits; between "value of" and "is" it may be a value, but hardly is."""
 _BEHIND_A_ROW = re.compile(r",\s+the\s+(?:highest|lowest|largest|smallest|tallest|shortest)\b", re.I)
+_CROSSES = re.compile(r"\s+and\s+[^.!?;]{1,60}?\s(?:cross|crosses|intersect|meet)\b")
 _ANOTHER_NUMBER = re.compile(r"(?:,?\s+and|,)\s+[\d.,]*\d%?(?=\s)")
 _WORD = re.compile(r"\s+([^\W\d_]+)")
 _VERBS_OF_A_NAME = frozenset("rlijpqbvesz579")
+
+_DATE = re.compile(
+    r"(?<![\w.-])(\d{4})-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01])(?: ([01]\d|2[0-3]):([0-5]\d))?)?(?![\w-])"
+)
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def _dates(text: str) -> Iterator[Number]:
+    """Dates as the prompt writes them: a month, a day, or a minute. A month may be any day of it."""
+    for found in _DATE.finditer(text):
+        year, month, day, hour, minute = found.groups()
+        try:
+            when = datetime.datetime(int(year), int(month), int(day or 15), int(hour or 0), int(minute or 0))
+        except ValueError:  # the 30th of February
+            continue
+        days = (when - _EPOCH) / datetime.timedelta(days=1)
+        half_step = 15.5 if day is None else 0.5 if hour is None else 0.5 / 1440
+        yield Number(found.start(), found.end(), days if day is None or hour else days + 0.5, half_step, is_date=True)
+
 
 _OF_ANOTHER_KIND = frozenset("Uςg8oSCPQG")
 """Classes of words that make something else than a value of the axis of the number before them."""
@@ -533,7 +554,7 @@ class _Reader:
         self._chart = chart
         self._alone = [p for p, panel in enumerate(chart.panels) if len(panel.series) == 1]
         self._is_single = sum(len(panel.series) for panel in chart.panels) == 1
-        self.parsed = Parsed(numbers=numbers_in(answer))
+        self.parsed = Parsed(numbers=self._numbers())
         self._place_names(lines)
         items = self._items()
         groups = list(self._sentences(items))
@@ -553,6 +574,15 @@ class _Reader:
             goes_on = bool(re.match(r",?w?,?(?:Z|π)", follows)) and bool(re.search("[rlij]", texts[index + 1]))
             is_about_other = panel == _NO_PANEL or "O" in texts[index] or (index > 0 and "O" in texts[index - 1])
             self._sentence(group, texts[index], panel, is_asked, goes_on, is_about_other)
+
+    def _numbers(self) -> list[Number]:
+        """The numbers of the answer; where an axis has dates, also dates, in days since 1970."""
+        numbers = numbers_in(self._answer)
+        if not any(axis.scale == "date" for panel in self._chart.panels for axis in (panel.x, panel.y)):
+            return numbers
+        dates = list(_dates(self._answer))
+        others = [n for n in numbers if not any(date.start < n.end and n.start < date.end for date in dates)]
+        return sorted([*dates, *others], key=lambda number: number.start)
 
     def _place_names(self, lines: Sequence[Line]) -> None:
         """Finds names where they stand; texts of the figure that are no names of the chart take their room, too."""
@@ -575,7 +605,7 @@ class _Reader:
         answer = self._answer
         if not _BEFORE_A_NAME.search(answer, max(start - 24, 0), start):
             return False
-        if _BEHIND_A_ROW.match(answer, end):
+        if _BEHIND_A_ROW.match(answer, end) or _CROSSES.match(answer, end):
             return True
         rest = _ANOTHER_NUMBER.match(answer, end)  # "10 and 20 cross"
         verb = _WORD.match(answer, rest.end() if rest else end)
@@ -596,7 +626,7 @@ class _Reader:
             if any(covered[number.start : number.end]):
                 continue
             free.append(number)
-            symbol, end = self._unit(number)
+            symbol, end = ("K", number.end) if number.is_date else self._unit(number)
             taken[number.start] = _Item(symbol, number.start, end, number=number)
             covered[number.start : end] = b"\x01" * (end - number.start)
         self.parsed.numbers = free

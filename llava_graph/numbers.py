@@ -32,6 +32,7 @@ class Number:
     magnitude: float = 1.0
     is_vague: bool = False
     is_range: bool = False
+    is_date: bool = False  # in days since 1970; found by `llava_graph.claims`, where an axis has dates
 
 
 # Possessive throughout (`++`), so that nothing is tried twice. More than 40 digits are no number that a chart shows.

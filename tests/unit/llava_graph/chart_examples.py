@@ -167,6 +167,17 @@ CHARTS = {
             ),
         )
     ),
+    "dates": Chart(
+        (
+            panel(
+                "line",
+                Axis("date", scale="date", low=1096, high=5113),
+                Axis("Price", scale="linear", low=0, high=700),
+                series("Copper", *_dense((1096, 5100), (210, 610))),
+                series("Tin", *_dense((1096, 5100), (430, 95))),
+            ),
+        )
+    ),
     "stacked": Chart(
         (
             panel(
