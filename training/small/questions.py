@@ -255,6 +255,8 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
             f"And {subject}?",
             f"Which way does {subject} go?",
             f"Does {subject} increase or decrease?",
+            f"Upwards or downwards: where does {subject} head?",
+            f"Say in one sentence what {subject} does.",
             f"How does {subject} develop?",
             f"What is the course of {subject}?",
         )
@@ -284,6 +286,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"What is the {kind} of {subject}?",
                         f"How {far} does {subject} go?",
                         f"What is the {size} value that {subject} takes?",
+                        f"What is the {word} level that {subject} gets to?",
                         f"At which point is {subject} at its {kind}?",
                     ),
                     f"The {word} value of {subject} is about {write.y(fact.y)}{unit_of(data.y)}{place}.",
@@ -307,6 +310,7 @@ def _about_curves(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -
                         f"What is the {kind} value of {subject}?",
                         f"How large is {subject} at the {word}?",
                         f"Where does {subject} {phrase}?",
+                        f"Which level does {subject} have at the {word}?",
                         f"With which value does {subject} {word}?",
                     ),
                     f"{paragraphs.capital(subject)} {verb} at about {write.y(fact.y)}{unit_of(data.y)}.",
@@ -430,6 +434,10 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
             yield (
                 ask(
                     f"What is the value{of} for {place}?",
+                    f"Which number belongs to {place}{' in ' + str(panel.series[i]) if several else ''}?",
+                    f"Tell me the value of {place}{' for ' + str(panel.series[i]) if several else ''}.",
+                    f"What does {place} reach{' in ' + str(panel.series[i]) if several else ''}?",
+                    f"Read off {place}{' for ' + str(panel.series[i]) if several else ''}, please.",
                     f"How high is the bar of {place}{' for ' + str(panel.series[i]) if several else ''}?",
                     f"And {place}{' in ' + str(panel.series[i]) if several else ''}?",
                     f"At what level is {place}{' in ' + str(panel.series[i]) if several else ''}?",
