@@ -412,20 +412,21 @@ def _about_bars(panel: ToldPanel, data: Panel, rng: random.Random, ask: Ask) -> 
         of, lead = (f" of {panel.series[i]}", f"For {panel.series[i]}, the") if several else ("", "The")
         for kind, word, size in (("maximum", "highest", "largest"), ("minimum", "lowest", "smallest")):
             fact = fact_of(series, kind)  # type: ignore[arg-type]
+            question = ask(
+                f"Which bar{of} is the {word}?",
+                f"Which one is {word}{' for ' + str(panel.series[i]) if several else ''}?",
+                f"What has the {size} value{of}?",
+                f"Where is the {size} value{of}?",
+                f"Which one is the {size}{of}?",
+                f"Where is the {word}?" if not of else f"For which category is {panel.series[i]} {word}?",
+                f"What is the {word} bar{of}?",
+                f"Which category has the {word} value{of}?",
+            )
             if fact is not None and fact.x:
-                yield (
-                    ask(
-                        f"Which bar{of} is the {word}?",
-                        f"Which one is {word}{' for ' + str(panel.series[i]) if several else ''}?",
-                        f"What has the {size} value{of}?",
-                        f"Where is the {size} value{of}?",
-                        f"Which one is the {size}{of}?",
-                        f"Where is the {word}?" if not of else f"For which category is {panel.series[i]} {word}?",
-                        f"What is the {word} bar{of}?",
-                        f"Which category has the {word} value{of}?",
-                    ),
-                    f"{lead} {word} bar is {write.x(fact.x)} at about {write.y(fact.y)}{unit_of(data.y)}.",
-                )
+                at = f"{write.x(fact.x)} at about {write.y(fact.y)}{unit_of(data.y)}"
+                yield question, f"{lead} {word} bar is {at}."
+            else:  # two are as high, or one was not read
+                yield question, f"No single {word} bar{of} was read."
         for point in rng.sample(series.points, min(2, len(series.points))):
             place = write.x(point.x)
             if not place:

@@ -106,6 +106,19 @@ def test_what_is_highest_is_not_known_where_a_series_was_not_read() -> None:
     assert not any("highest overall" in answer for answer in answers)
 
 
+@pytest.mark.parametrize("heights", [(8.0, 3.0, 8.0), (8.0, 3.0)], ids=["two as high", "one not read"])
+def test_no_highest_bar_is_told_where_none_is_known(heights: tuple[float, ...]) -> None:
+    crops = ("rye", "oats", "wheat")
+    points = tuple(Point(crop, y, 0, 0) for crop, y in zip(crops, heights, strict=False))
+    x = Axis("Crop", None, None, "category", categories=crops)
+    panel = Panel("bar", (0, 0, 9, 9), x, Axis("Yield", scale="linear", low=0, high=9), (Series(points=points),))
+    panel = replace(panel, series=facts_of(panel))
+    told = tell(Reading("", 9, 9, (), Chart((panel,))), (), "", ContextParts())
+    answers = [answer for seed in range(30) for _, answer in dialogue(told, random.Random(seed), 9)]
+    assert "No single highest bar was read." in answers
+    assert not any(answer.startswith("The highest bar is") for answer in answers)
+
+
 def test_end_that_was_not_seen_is_said_not_to_be_read() -> None:
     lines = (Line("Rye", (80, 20, 99, 32), 1.0),)
     told = tell(Reading("", 100, 100, lines, curves({"Rye": (0.0, 9.0)}, last_known=False)), (), "", ContextParts())
