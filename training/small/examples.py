@@ -42,7 +42,7 @@ from training.small.truth import FigureNames
 from training.tiny.data import squeeze
 from training.tiny.model import IMAGE_TOKENS
 
-LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896)
+LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 """To which batches are padded: oneDNN compiles kernels for each new shape, which takes longer than a step."""
 
 _PARTS = (
@@ -54,13 +54,15 @@ _PARTS = (
     (ContextParts(caption=False, ocr=False, chart=False), 0.05),
 )
 _LENGTH_WEIGHTS: dict[Length, float] = {"medium": 0.6, "short": 0.2, "long": 0.2}
+_CROWDED_LENGTH_WEIGHTS: dict[Length, float] = {"medium": 0.6, "short": 0.4}
 _FLAT_SHARE = 0.35
 """Of the simulated figures: one curve stays flat beside others. By chance one in twelve has that, and a model that saw
 few gives the flat curve the numbers of its neighbour."""
 _LONE_KEPT = 0.5
 """Of the figures without several named series, a third of all: they are learned long before the others."""
 _CROWDED = 5
-"""From so many series on, fewer questions follow, so that an example does not get too long."""
+"""From so many series on, explanations are no long ones and fewer questions follow, so that an example does not get too
+long."""
 _CHUNK = 8
 
 
@@ -98,13 +100,14 @@ class Tokenized:
 def conversation_about(told: Told, rng: random.Random, wording: Wording = "train") -> tuple[Turn, ...]:
     """An explanation and a few follow-up questions, or now and then questions alone."""
     pairs = []
+    is_crowded = any(len(panel.series) >= _CROWDED for panel in told.panels)
+    weights = _CROWDED_LENGTH_WEIGHTS if is_crowded else _LENGTH_WEIGHTS
     if rng.random() < 0.85:
-        length = rng.choices(list(_LENGTH_WEIGHTS), weights=list(_LENGTH_WEIGHTS.values()))[0]
+        length = rng.choices(list(weights), weights=list(weights.values()))[0]
         question = EXPLAIN["medium"][0] if length == "medium" and rng.random() < 0.6 else None
         answer = explanation(told, rng, length)
         if answer:
             pairs.append((question or worded(EXPLAIN[length], rng, wording), answer))
-    is_crowded = any(len(panel.series) >= _CROWDED for panel in told.panels)
     follow_ups = rng.choice((0, 1, 2) if is_crowded else (0, 3, 4, 5, 6)) if pairs else 5
     pairs += dialogue(told, rng, follow_ups, wording)
     turns = []
