@@ -42,7 +42,7 @@ from training.small.truth import FigureNames
 from training.tiny.data import squeeze
 from training.tiny.model import IMAGE_TOKENS
 
-LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1152)
 """To which batches are padded: oneDNN compiles kernels for each new shape, which takes longer than a step."""
 
 _PARTS = (
