@@ -42,8 +42,9 @@ most."""
 MAX_MISFIT = 0.006
 """Root mean square distance of labels from the scale, as a share of the axis length. OCR boxes alone give 0.003."""
 
-DOT = 0.3
-"""Share of a digit's height that a decimal point is wide and high at most."""
+DOT = 0.09, 0.3
+"""Shares of a digit's height that a decimal point is wide and high at least and at most: specks of JPEG are single
+pixels."""
 
 LOST = 0.5
 """Share of an axis' numbers without a point in which dots are seen, from which OCR lost the points of all."""
@@ -271,10 +272,12 @@ def _has_dot(picture: Picture, token: Token) -> bool:
     height, foot = int(tallest[3]), int(tallest[1] + tallest[3])
     digits = pieces[pieces[:, 3] >= 0.7 * height]
     return any(
-        w <= DOT * height
-        and h <= DOT * height
+        DOT[0] * height <= min(w, h)
+        and max(w, h) <= DOT[1] * height
         and abs(y + h - foot) <= 0.15 * height + 1
         and digits[:, 0].min() < x < digits[:, 0].max()
+        # It stands between two digits, specks below or above one.
+        and not ((digits[:, 0] + 1 < x + w / 2) & (x + w / 2 < digits[:, 0] + digits[:, 2] - 1)).any()
         for x, y, w, h, _ in pieces.tolist()
     )
 

@@ -152,6 +152,17 @@ def test_an_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
         scale_of(figure)
 
 
+def test_specks_of_compression_at_the_feet_of_digits_are_no_points_that_ocr_lost() -> None:
+    figure = Figure(y=(0, 60)).frame().x_axis([0, 5, 10]).y_axis([10, 20, 30, 40, 50])
+    for line in figure.lines[-5:]:
+        x0, y0, _, y1 = (round(edge) for edge in line.box)
+        for left in (x0 + 1, x0 + 10):
+            figure.image[y0 + 2 : y1 - 2, left : left + 6] = 0
+        figure.image[y1 - 1, x0 + 12] = 0  # below a digit
+        figure.image[y1 - 3, x0 + 8] = 0  # a single pixel between them
+    assert scale_of(figure).high == pytest.approx(60, abs=0.2)
+
+
 def test_a_turned_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
     """R turns the labels of its y axes: they read from below, and the point stands at their right."""
     figure = Figure(y=(0, 60)).frame().x_axis([0, 5, 10])
