@@ -130,6 +130,44 @@ def test_labels_that_ocr_missed_are_read_again_at_their_ticks() -> None:
     assert all(crop.dtype == np.uint8 and crop.shape[2] == 3 for crop in seen)
 
 
+def digits(figure: Figure, text: str, value: float, left: int = 58) -> None:
+    """A label left of the axis that is drawn and not among what OCR read."""
+    at = round(figure.py(value))
+    cv2.putText(figure.image, text, (left, at + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1)
+
+
+def answering(*answers: str) -> tuple[ReadCrops, list[Pixels]]:
+    """A recogniser that reads these texts one after the other, and the crops that it was given."""
+    seen: list[Pixels] = []
+
+    def reread(crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        seen.extend(crops)
+        return [(text, 0.99) for text in answers][: len(crops)]
+
+    return reread, seen
+
+
+def test_lone_digits_that_ocr_missed_are_read_where_they_are_drawn() -> None:
+    """Detectors miss them above all, and not each has a tick."""
+    figure = Figure(y=(0, 3)).frame().x_axis([0, 5, 10])
+    for value in (0, 1, 2, 3):
+        digits(figure, str(value), value)
+    reread, seen = answering("3", "2", "1", "0")
+    assert scale_of(figure, reread=reread).high == pytest.approx(3, abs=0.05)
+    assert len(seen) == 4
+
+
+def test_a_tick_that_was_read_as_a_part_of_a_label_is_left_out_when_it_is_read_again() -> None:
+    figure = Figure(y=(0, 3)).frame().x_axis([0, 5, 10]).y_axis([1, 2])
+    digits(figure, "3", 3)
+    at = figure.py(3)
+    cv2.line(figure.image, (80, round(at)), (72, round(at)), BLACK, 2)
+    figure.lines.append(Line("31", (55.0, at - 8, 81.0, at + 8), 0.95))
+    reread, seen = answering("3")
+    assert scale_of(figure, reread=reread).high == pytest.approx(3, abs=0.05)
+    assert [crop.shape[1] < 20 for crop in seen] == [True]
+
+
 def test_dates_are_a_scale_of_days() -> None:
     figure = Figure(x=(0, 366)).frame().y_axis([0, 50, 100])
     figure.x_axis([0, 121, 244], ["2020-01", "2020-05", "2020-09"])
@@ -230,12 +268,31 @@ def test_two_powers_further_apart_make_no_scale_alone() -> None:
 
 
 @pytest.mark.parametrize(("values", "texts"), [((1.0, 10.0), ["1", "10"]), ((10.0, 100.0), ["10", "100"])])
-def test_two_small_numbers_between_which_others_may_be_missed_make_no_scale(
+def test_two_small_powers_make_a_scale_unless_another_label_is_drawn(
     values: tuple[float, float], texts: list[str]
 ) -> None:
     figure = Figure(y=(0.5, 200), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis(list(values), texts)
+    assert (scale_of(figure).low, scale_of(figure).high) == pytest.approx((0.5, 200), rel=0.03)
+    digits(figure, "4", 4 * values[0])
     with pytest.raises(AbstainError):
         scale_of(figure)
+
+
+def test_any_two_numbers_make_a_scale_where_small_ticks_stand_as_those_of_decades() -> None:
+    figure = Figure(y=(1, 10), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis([2, 5])
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+    scale = scale_of(decade_ticks(figure, 0, 1))
+    assert (scale.low, scale.high) == pytest.approx((1, 10), rel=0.03)
+
+
+def test_exponents_that_touch_the_digits_before_them_are_raised() -> None:
+    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    power_labels(figure, [2, 3])
+    for exponent in (2, 3):
+        at = round(figure.py(10.0**exponent))
+        figure.image[at - 3 : at - 1, 40:68] = 0  # all of the label is one piece of ink
+    assert (scale_of(figure).low, scale_of(figure).high) == pytest.approx((50, 5000), rel=0.03)
 
 
 def test_thousands_are_no_decimal_commas_unless_another_label_shows_these() -> None:
