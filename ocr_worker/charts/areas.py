@@ -29,6 +29,9 @@ CORNER = 0.022
 FIRM = 3.0
 """How well lines back a rectangle (see `drawn`) that surely is a panel: by a grid both ways, or two spines."""
 
+BEYOND = 0.05
+"""Share of a side's length by which a spine that goes beyond it shows that the line there is no other spine."""
+
 MAX_CANDIDATES = 400
 """Rectangles that are weighed; many long lines that cross (a table, a hatching) give thousands."""
 
@@ -467,9 +470,22 @@ def _sides(rect: Sequence[float], picture: Picture) -> tuple[bool, bool, bool, b
             for s in strokes
         )
 
+    left, bottom = drawn(picture.verticals, x0, y0, y1), drawn(picture.horizontals, y1, x0, x1)
+    beyond_top = left and _goes_beyond([(s.at, s.end, s.start) for s in picture.verticals], x0, y1, y0)
+    beyond_right = bottom and _goes_beyond([(s.at, s.start, s.end) for s in picture.horizontals], y1, x0, x1)
     return (
-        drawn(picture.verticals, x0, y0, y1),
-        drawn(picture.verticals, x1, y0, y1),
-        drawn(picture.horizontals, y0, x0, x1),
-        drawn(picture.horizontals, y1, x0, x1),
+        left,
+        drawn(picture.verticals, x1, y0, y1) and not beyond_right,
+        drawn(picture.horizontals, y0, x0, x1) and not beyond_top,
+        bottom,
+    )
+
+
+def _goes_beyond(strokes: Iterable[tuple[float, int, int]], at: float, near: float, far: float) -> bool:
+    """Whether a spine at `at` goes on past `far`, from `near` on, by more than a tick: what crosses it there is a grid
+    line. `strokes`: place, near and far end of each."""
+    length = far - near
+    return any(
+        abs(place - at) <= 3 and abs(start - near) <= BEYOND * abs(length) and (end - far) / length > BEYOND
+        for place, start, end in strokes
     )

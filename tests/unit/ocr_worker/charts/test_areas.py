@@ -39,6 +39,14 @@ def test_grids_of_panels_above_each_other_are_not_one() -> None:
     assert len(areas_of(below_each_other(upper, lower))) == 2
 
 
+def test_a_grid_line_past_which_the_spine_goes_on_is_no_top() -> None:
+    figure = Figure(y=(0, 100)).frame("lb").x_axis([0, 5, 10]).y_axis([0, 25, 50, 75])
+    figure.grid([], [25, 50, 75])
+    area = areas_of(figure)[0]
+    assert area.y0 <= 32
+    assert not area.top
+
+
 def test_a_plateau_of_a_curve_is_no_axis() -> None:
     figure = Figure().frame("b")
     cv2.line(figure.image, (80, 350), (240, 350), BLUE, 3)
