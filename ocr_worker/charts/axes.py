@@ -136,9 +136,41 @@ def labels_at(picture: Picture, area: Area, tokens: Sequence[Token], side: Side)
     # Labels are aligned at the axis (or centred, then longer ones come nearer); an axis title stands a line further.
     slack = (0.7 if side in ("bottom", "top") else 2.5) * size
     chosen = [token for gap, token in near if gap <= nearest + slack]
-    if side in ("left", "right") and any(token.numerals for token in chosen):
-        chosen = [token for token in chosen if token.upright or token.numerals]  # a turned text is the axis' title
+    if side in ("left", "right") and (any(t.numerals for t in chosen) or sum(t.upright for t in chosen) >= 2):
+        numbers = [token for token in chosen if token.numerals]
+        before = min([token.box[0] for token in numbers], default=0.0)
+        # A turned text is the axis' title, and so is a letter left of all numbers.
+        chosen = [
+            token
+            for token in chosen
+            if token.numerals or (token.upright and not (len(token.text) == 1 and token.box[2] < before))
+        ]
+    if side in ("bottom", "top"):
+        chosen = _without_title(area, chosen, [token for _, token in near])
     return Labels(side, tuple(chosen), ticks, edge)
+
+
+def _without_title(area: Area, chosen: Sequence[Token], near: Sequence[Token]) -> list[Token]:
+    """The labels without the axis' title, which may stand close below a row of numbers, or alone at an axis without
+    labels."""
+    numbers = [token for token in chosen if token.numerals]
+    if len(numbers) >= MIN_LABELS:
+        row = float(np.median([token.y for token in numbers]))
+        size = float(np.median([min(token.height, token.width) for token in numbers]))
+        return [token for token in chosen if token.numerals or abs(token.y - row) <= 0.5 * size]
+    if len(chosen) != 1 or len(near) != 1 or numbers:
+        return list(chosen)
+    lone = chosen[0]
+    is_title = lone.upright and abs(lone.x - (area.x0 + area.x1) / 2) < IN_MIDDLE * area.width
+    return [] if is_title and lone.width < NAMES * area.width else [lone]
+
+
+IN_MIDDLE = 0.12
+"""Share of an axis' length by which its title may stand off its middle, where it could be another text."""
+
+
+NAMES = 0.4
+"""Share of an axis' length from which a lone text below it is more likely a row of names that OCR joined."""
 
 
 def _nearest_gap(gaps: Sequence[float], size: float) -> float:
@@ -223,10 +255,26 @@ def calibrate(picture: Picture, area: Area, labels: Labels, extra: Sequence[Toke
         if again:
             numbers = [token for token in numbers if not _is_among(token, again)] + again
             scale = _fit(area, labels, numbers, picture) or scale
+    scale = scale or _fit(area, labels, _with_signs(picture, numbers), picture)
+    if scale is None and reread is not None and len({token.text for token in labels.numbers}) > 1:
+        others = _read_again(picture, area, labels, extra, reread, all_again=True)
+        scale = _fit(area, labels, others, picture)
     scale = scale or _decades(picture, area, labels, numbers, extra)
     if scale is None or _points_lost(picture, scale.labels):
         raise AbstainError("axis_not_calibrated")
     return _with_offset(area, labels, scale, extra)
+
+
+def _with_signs(picture: Picture, numbers: Sequence[Token]) -> list[Token]:
+    """The labels, those before which a minus stands that OCR did not read as the negative numbers that they are; empty
+    where there are none."""
+    signed = [
+        replace(token, numerals=tuple(replace(n, value=-n.value) for n in token.numerals))
+        if re.fullmatch(r"[\d.,]+%?", token.text.strip()) and token.upright and unread.has_minus(picture, token)
+        else token
+        for token in numbers
+    ]
+    return signed if any(a is not b for a, b in zip(signed, numbers, strict=True)) else []
 
 
 def _is_among(token: Token, others: Sequence[Token]) -> bool:
@@ -399,28 +447,39 @@ def _decades(
         ),
         key=lambda entry: entry[:2],
     )[:MAX_ABLE]
-    found: list[tuple[int, Scale]] = []
+    found: list[tuple[int, int, Scale]] = []
     for one, other in itertools.combinations(able, 2):
         size = min(one[2].height, one[2].width)
-        places = [_snap(place, labels.ticks, size) for place, *_ in (one, other)]
+        near = [_ticks_near(place, labels.ticks, size) for place, *_ in (one, other)]
         logs = [math.log10(value) for _, value, _ in (one, other)]
-        if abs(logs[0] - logs[1]) < 0.1 or places[1] - places[0] < LEAST_DECADE * abs(logs[1] - logs[0]):
-            continue
-        a = (logs[1] - logs[0]) / (places[1] - places[0])
-        scale = Scale(
-            a, logs[0] - a * places[0], True, "power", None, (one[2], other[2]), (places[0], places[1]), start, end
-        )
-        if (a > 0) == (labels.side in ("bottom", "top")):
-            agreeing = {round(p) for p, value, _ in able if abs(scale.pixel(value) - p) <= max(2.0, 0.35 * size)}
-            found.append((len(agreeing), scale))
-    for count, scale in sorted(found, key=lambda pair: -pair[0]):
+        for number, places in enumerate(itertools.product(*near)):
+            if abs(logs[0] - logs[1]) < 0.1 or places[1] - places[0] < LEAST_DECADE * abs(logs[1] - logs[0]):
+                continue
+            a = (logs[1] - logs[0]) / (places[1] - places[0])
+            scale = Scale(
+                a, logs[0] - a * places[0], True, "power", None, (one[2], other[2]), (places[0], places[1]), start, end
+            )
+            if (a > 0) == (labels.side in ("bottom", "top")):
+                agreeing = {round(p) for p, value, _ in able if abs(scale.pixel(value) - p) <= max(2.0, 0.35 * size)}
+                found.append((len(agreeing), -number, scale))
+    for count, _, scale in sorted(found, key=lambda entry: entry[:2], reverse=True):
         if _is_marked(scale, labels.ticks) and 2 * count > len({round(_along(t, labels.side)) for t in numbers}):
             return scale
-    are_alone = len(found) == 1 and len(numbers) == 2
-    if are_alone and _is_one_decade(picture, area, labels, numbers, texts, found[0][1]):
-        return found[0][1]
+    nearest = [scale for _, number, scale in found if number == 0]
+    are_alone = len(nearest) == 1 and len(numbers) == 2
+    if are_alone and _is_one_decade(picture, area, labels, numbers, texts, nearest[0]):
+        return nearest[0]
     return None
 
+
+def _ticks_near(place: float, ticks: Sequence[float], size: float) -> list[float]:
+    """The ticks that a label may belong to, the nearest first; where it stands itself comes last, or alone."""
+    near = [tick for tick in ticks if abs(tick - place) <= max(2.5, SNAP * size)]
+    return [*sorted(near, key=lambda tick: abs(tick - place))[:MAX_NEAR], place]
+
+
+MAX_NEAR = 3
+"""Ticks that one label may belong to: among small ones the nearest is not always its own."""
 
 MAX_ABLE = 12
 """Numbers of which all pairs are tried."""
@@ -430,9 +489,12 @@ def _is_as_written(picture: Picture, token: Token, numeral: Numeral) -> bool:
     """Whether a label is a power of ten, or twice or five times one, as read: `102` only by where its last digit is."""
     if numeral.form not in ("plain", "power"):
         return False
-    if numeral.form == "plain" and (_may_be_power(token) or exponent_raised(picture, token)):
-        return bool(re.fullmatch(r"100", token.text.strip())) and not exponent_raised(picture, token)
-    if numeral.form == "power" and re.fullmatch(r"1[0Oo]\d", token.text.strip()):
+    text = token.text.strip()
+    if numeral.form == "plain" and _may_be_power(token) and text != "100":
+        return False
+    if numeral.form == "plain" and len(text) > 1 and exponent_raised(picture, token):
+        return False
+    if numeral.form == "power" and re.fullmatch(r"1[0Oo]\d", text):
         return exponent_raised(picture, token)
     mantissa = numeral.value / 10.0 ** math.floor(math.log10(numeral.value) + 1e-9)
     return any(abs(mantissa - round_one) < 1e-6 for round_one in (1, 2, 5))
@@ -469,7 +531,9 @@ def _is_one_decade(
     ends = sorted(math.log10(scale.value(place)) for place in scale.places)
     inner = [tick for tick in labels.ticks if first + 2 < tick < last - 2]
     are_powers = all(abs(exponent - round(exponent)) < 1e-6 for exponent in ends) and round(ends[1] - ends[0]) == 1
-    if not are_powers or len(inner) >= MIN_LABELS:
+    # Curves end in ticks as well, and 10² and 10³ are no numbers of an even axis whatever stands between them.
+    written_as_powers = all(n.form == "power" for t in scale.labels for n in t.numerals)
+    if not are_powers or (len(inner) >= MIN_LABELS and not written_as_powers):
         return False
     boxes = unread.boxes(picture, area, labels.side, labels.tokens, texts)
     return all(any(a < t.x < c and b < t.y < d for t in numbers) for a, b, c, d in boxes)
@@ -617,9 +681,17 @@ def _misfit(scale: Scale) -> float:
     return math.sqrt(sum(h * h for h in heights) / len(heights))
 
 
-def _read_again(picture: Picture, area: Area, labels: Labels, texts: Sequence[Token], reread: ReadCrops) -> list[Token]:
-    """Reads what is drawn where labels stand and was not read."""
-    boxes = unread.boxes(picture, area, labels.side, labels.tokens, texts)[:MAX_REREAD]
+def _read_again(
+    picture: Picture,
+    area: Area,
+    labels: Labels,
+    texts: Sequence[Token],
+    reread: ReadCrops,
+    *,
+    all_again: bool = False,
+) -> list[Token]:
+    """Reads what is drawn where labels stand and was not read, or all of it."""
+    boxes = unread.boxes(picture, area, labels.side, labels.tokens, texts, all_again=all_again)[:MAX_REREAD]
     if not boxes:
         return []
     crops = [np.ascontiguousarray(picture.rgb[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
@@ -662,6 +734,9 @@ def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Toke
     return scale
 
 
+BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
+"""The letter of a panel, or a unit whose quantity OCR did not read: no label of an axis."""
+
 LEAST_LETTERS = 4
 """Of a label above an axis: `(a)` names the panel."""
 
@@ -690,18 +765,22 @@ def title_of(area: Area, labels: Labels, tokens: Sequence[Token], taken: Sequenc
     used = {token.line for token in (*labels.tokens, *taken)}
     best: tuple[float, Token] | None = None
     for token in tokens:
-        if token.line in used or token.numerals or len(token.text.strip()) < 2:
+        text = token.text.strip()
+        is_letter = len(text) == 1 and text.isalpha()
+        if token.line in used or token.numerals or (len(text) < 2 and not is_letter) or BRACKETED.fullmatch(text):
             continue
         if labels.side == "bottom":
             beyond = token.y > max([area.y1, *(t.y for t in labels.tokens)])
             fits = beyond and token.box[1] - area.y1 < 0.45 * area.height + 60 and area.x0 < token.x < area.x1
-            off = abs(token.x - (area.x0 + area.x1) / 2) / area.width + (token.y - area.y1) / area.height
+            aside = abs(token.x - (area.x0 + area.x1) / 2) / area.width
+            off = aside + (token.y - area.y1) / area.height
         else:
-            fits = (
-                not token.upright and token.box[2] < area.x0 + 3 and token.box[3] > area.y0 and token.box[1] < area.y1
-            )
+            fits = token.box[2] < area.x0 + 3 and token.box[3] > area.y0 and token.box[1] < area.y1
+            fits &= not token.upright or is_letter
+            fits &= not is_letter or token.box[2] < min([area.x0, *(t.box[0] for t in labels.tokens)])
+            aside = abs(token.y - (area.y0 + area.y1) / 2) / area.height
             off = abs(token.y - (area.y0 + area.y1) / 2) / area.height + (area.x0 - token.x) / area.width
-        if fits and (best is None or off < best[0]):
+        if fits and (aside < IN_MIDDLE or not is_letter) and (best is None or off < best[0]):
             best = off, token
     if best is None and labels.side == "left":
         return _title_above(area, [token for token in tokens if token.line not in used])

@@ -20,7 +20,7 @@ from ocr_worker.charts.texts import Token
 INK = 60.0
 """Distance from the ground from which a pixel belongs to a letter: fainter ones are noise of compression and grids."""
 
-TICK = 0.4
+TICK = 0.3
 """Height of a label up to which a piece that touches the axis is a tick mark."""
 
 LOWEST, HIGHEST = 0.35, 1.4
@@ -54,11 +54,13 @@ def suspect(area: Area, side: str, token: Token) -> bool:
     return side == "left" and token.box[2] >= area.x0 - 1
 
 
-def boxes(picture: Picture, area: Area, side: str, tokens: Sequence[Token], texts: Sequence[Token]) -> list[Corners]:
-    """The boxes of what is drawn where the labels of a side stand and was not read. `tokens`: what stands there as
-    labels do; `texts`: all that was read of the figure, whose numbers tell how large labels are."""
+def boxes(
+    picture: Picture, area: Area, side: str, tokens: Sequence[Token], texts: Sequence[Token], *, all_again: bool = False
+) -> list[Corners]:
+    """The boxes of what is drawn where the labels of a side stand and was not read, or of all labels there. `tokens`:
+    what stands there as labels do; `texts`: all of the figure's, whose numbers tell how large labels are."""
     known = [token for token in tokens if token.numerals and token.upright]
-    names = [token for token in tokens if not token.numerals and token.upright]
+    names = [token for token in tokens if not token.numerals and (token.upright or side == "bottom")]
     if len(names) > len(known):
         return []
     sure = [token for token in known if not suspect(area, side, token)] or known
@@ -66,7 +68,9 @@ def boxes(picture: Picture, area: Area, side: str, tokens: Sequence[Token], text
     if not sizes or side not in ("left", "bottom") or (side == "bottom" and not known):
         return []
     height = float(np.median(sizes))
-    doubtful = [token for token in tokens if token.upright and (not token.numerals or suspect(area, side, token))]
+    doubtful = [
+        token for token in tokens if token.upright and (all_again or not token.numerals or suspect(area, side, token))
+    ]
     read = [token for token in texts if token not in doubtful]
     find = _at_left if side == "left" else _below
     return find(picture, area, height, sure, read)
@@ -75,23 +79,25 @@ def boxes(picture: Picture, area: Area, side: str, tokens: Sequence[Token], text
 def _at_left(
     picture: Picture, area: Area, height: float, known: Sequence[Token], read: Sequence[Token]
 ) -> list[Corners]:
-    titles = [t for t in read if not t.upright and t.box[3] > area.y0 and t.box[1] < area.y1]
-    beside = [t.box[2] for t in titles if t.box[2] < area.x0]
     right = _before_spine(picture, area)
     if known:
         right = min(right, round(float(np.median([t.box[2] for t in known])) + TICK * height))
     reach = min([right - 5 * height, *(t.box[0] - 2 * height for t in known)])
-    left = max(round(max([reach, *(edge + 1 for edge in beside)])), 0)
+    left = max(round(reach), 0)
     top, bottom = max(round(area.y0 - 0.7 * height), 0), round(area.y1 + 0.7 * height)
     if right - left < 4:
         return []
     ink = _without(picture.distance[top:bottom, left:right] > INK, read, left, top)
     ink = _without_ticks(ink, height)
+    columns = np.flatnonzero(ink.any(axis=0))
+    if not len(columns):
+        return []
+    ink[:, : _last_group(columns, max(0.3 * height, 3.0))[0]] = False  # a title that was not read
     found = []
     for a, b in _runs(np.asarray(ink.any(axis=1)), 2):
         columns = np.flatnonzero(ink[a:b].any(axis=0))
         first, last = _last_group(columns, 1.5 * LETTER_GAP * height)
-        is_aligned = not known or abs(right - left - last) <= ALIGNED * height
+        is_aligned = not known or ink.shape[1] - last <= ALIGNED * height
         if LOWEST * height <= b - a <= HIGHEST * height and last - first <= WIDEST * height and is_aligned:
             found.append(_padded(picture, (left + first, top + a, left + last, top + b)))
     return found
@@ -127,8 +133,8 @@ def _without(ink: Mask, texts: Iterable[Token], left: int, top: int) -> Mask:
     """The ink outside of the texts' boxes; the mask begins at column `left` and row `top` of the picture."""
     ink = ink.copy()
     for token in texts:
-        x0, x1 = (max(round(edge) - left, 0) for edge in (token.box[0], token.box[2] + 1))
-        y0, y1 = (max(round(edge) - top, 0) for edge in (token.box[1], token.box[3] + 1))
+        x0, x1 = (max(round(edge) - left, 0) for edge in (token.box[0] - 1, token.box[2] + 2))
+        y0, y1 = (max(round(edge) - top, 0) for edge in (token.box[1] - 1, token.box[3] + 2))
         ink[y0:y1, x0:x1] = False
     return ink
 
@@ -139,6 +145,32 @@ def _without_ticks(ink: Mask, height: float) -> Mask:
     touching = (stats[:, 0] + stats[:, 2] >= ink.shape[1]) & (stats[:, 3] <= TICK * height)
     touching[0] = False
     return np.asarray(ink & ~touching[numbered], np.bool_) if count > 1 else ink
+
+
+def has_minus(picture: Picture, token: Token) -> bool:
+    """Whether a minus stands before a number: a flat piece of ink left of its digits, half as high as they, and nothing
+    else."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    left = max(x0 - round(BEFORE * token.height), 0)
+    ink = (picture.distance[max(y0, 0) : y1, left : max(x1, 0)] > INK).astype(np.uint8)
+    if ink.size == 0:
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    pieces = stats[1:][stats[1:, 4] > 2]
+    digits = pieces[pieces[:, 3] >= 0.7 * pieces[:, 3].max(initial=0)]
+    if not len(digits):
+        return False
+    first, top, height = digits[:, 0].min(), digits[:, 1].min(), digits[:, 3].max()
+    before = pieces[pieces[:, 0] + pieces[:, 2] <= first + 1]
+    if len(before) != 1:
+        return False
+    _, y, width, thick, _ = before[0].tolist()
+    middle = (y + thick / 2 - top) / height
+    return bool(width >= 0.3 * height and thick <= max(0.25 * height, 2) and 0.35 <= middle <= 0.75)
+
+
+BEFORE = 0.7
+"""Heights of a label's box in which its minus stands before what OCR read of it."""
 
 
 def _runs(filled: npt.NDArray[np.bool_], gap: float) -> list[tuple[int, int]]:
