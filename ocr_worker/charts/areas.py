@@ -412,6 +412,27 @@ def _above_line(x0: float, x1: float, ys: list[float], tokens: Sequence[Token]) 
     if sum(bool(t.numerals) for t in column) >= 3 or (len(column) >= 2 and len(row) >= 3):
         top = min(min(t.box[1] for t in column), *ys)
         yield x0, top, x1, bottom
+        lower = _next_below([t for t in column if t.numerals], tokens)
+        if lower is not None:  # the lowest grid line is drawn dashed or not at all
+            yield x0, top, x1, lower.y
+
+
+def _next_below(column: Sequence[Token], tokens: Sequence[Token]) -> Token | None:
+    """The number that goes on a column of right-aligned ones below its lowest at the same step."""
+    if len(column) < 3:
+        return None
+    inside = sorted(column, key=lambda t: t.y)
+    step = float(np.median(np.diff([t.y for t in inside])))
+    return next(
+        (
+            t
+            for t in tokens
+            if t.numerals
+            and abs(t.box[2] - inside[-1].box[2]) <= 0.6 * t.height
+            and abs(t.y - inside[-1].y - step) <= 0.15 * step
+        ),
+        None,
+    )
 
 
 def _beside_line(y0: float, y1: float, xs: list[float], tokens: Sequence[Token]) -> Iterable[Rect]:
