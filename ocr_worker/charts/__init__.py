@@ -6,6 +6,7 @@
     texts     its texts as pieces, numerals what numbers and dates they may be
     areas     where the plot areas are
     axes      their scales
+    unread    labels of axes that OCR missed, by their ink
     legend    which name has which colour
     colours   which pixel has which colour
     kinds     curves, bars, points or something that is not read

@@ -29,6 +29,9 @@ CORNER = 0.022
 FIRM = 3.0
 """How well lines back a rectangle (see `drawn`) that surely is a panel: by a grid both ways, or two spines."""
 
+BEYOND = 0.05
+"""Share of a side's length by which a spine that goes beyond it shows that the line there is no other spine."""
+
 MAX_CANDIDATES = 400
 """Rectangles that are weighed; many long lines that cross (a table, a hatching) give thousands."""
 
@@ -409,6 +412,27 @@ def _above_line(x0: float, x1: float, ys: list[float], tokens: Sequence[Token]) 
     if sum(bool(t.numerals) for t in column) >= 3 or (len(column) >= 2 and len(row) >= 3):
         top = min(min(t.box[1] for t in column), *ys)
         yield x0, top, x1, bottom
+        lower = _next_below([t for t in column if t.numerals], tokens)
+        if lower is not None:  # the lowest grid line is drawn dashed or not at all
+            yield x0, top, x1, lower.y
+
+
+def _next_below(column: Sequence[Token], tokens: Sequence[Token]) -> Token | None:
+    """The number that goes on a column of right-aligned ones below its lowest at the same step."""
+    if len(column) < 3:
+        return None
+    inside = sorted(column, key=lambda t: t.y)
+    step = float(np.median(np.diff([t.y for t in inside])))
+    return next(
+        (
+            t
+            for t in tokens
+            if t.numerals
+            and abs(t.box[2] - inside[-1].box[2]) <= 0.6 * t.height
+            and abs(t.y - inside[-1].y - step) <= 0.15 * step
+        ),
+        None,
+    )
 
 
 def _beside_line(y0: float, y1: float, xs: list[float], tokens: Sequence[Token]) -> Iterable[Rect]:
@@ -467,9 +491,22 @@ def _sides(rect: Sequence[float], picture: Picture) -> tuple[bool, bool, bool, b
             for s in strokes
         )
 
+    left, bottom = drawn(picture.verticals, x0, y0, y1), drawn(picture.horizontals, y1, x0, x1)
+    beyond_top = left and _goes_beyond([(s.at, s.end, s.start) for s in picture.verticals], x0, y1, y0)
+    beyond_right = bottom and _goes_beyond([(s.at, s.start, s.end) for s in picture.horizontals], y1, x0, x1)
     return (
-        drawn(picture.verticals, x0, y0, y1),
-        drawn(picture.verticals, x1, y0, y1),
-        drawn(picture.horizontals, y0, x0, x1),
-        drawn(picture.horizontals, y1, x0, x1),
+        left,
+        drawn(picture.verticals, x1, y0, y1) and not beyond_right,
+        drawn(picture.horizontals, y0, x0, x1) and not beyond_top,
+        bottom,
+    )
+
+
+def _goes_beyond(strokes: Iterable[tuple[float, int, int]], at: float, near: float, far: float) -> bool:
+    """Whether a spine at `at` goes on past `far`, from `near` on, by more than a tick: what crosses it there is a grid
+    line. `strokes`: place, near and far end of each."""
+    length = far - near
+    return any(
+        abs(place - at) <= 3 and abs(start - near) <= BEYOND * abs(length) and (end - far) / length > BEYOND
+        for place, start, end in strokes
     )

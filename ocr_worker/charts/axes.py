@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_graph.chart import Axis
+from ocr_worker.charts import unread
 from ocr_worker.charts.areas import Area
 from ocr_worker.charts.errors import AbstainError
 from ocr_worker.charts.numerals import Numeral, offset, readings
-from ocr_worker.charts.picture import Picture, Pixels
+from ocr_worker.charts.picture import Mask, Picture, Pixels
 from ocr_worker.charts.texts import Token
 
 Side = Literal["left", "right", "bottom", "top"]
@@ -42,8 +43,9 @@ most."""
 MAX_MISFIT = 0.006
 """Root mean square distance of labels from the scale, as a share of the axis length. OCR boxes alone give 0.003."""
 
-DOT = 0.3
-"""Share of a digit's height that a decimal point is wide and high at most."""
+DOT = 0.09, 0.3
+"""Shares of a digit's height that a decimal point is wide and high at least and at most: specks of JPEG are single
+pixels."""
 
 LOST = 0.5
 """Share of an axis' numbers without a point in which dots are seen, from which OCR lost the points of all."""
@@ -64,12 +66,9 @@ LEAST_DECADE = 40.0
 MARK = 1.6
 """Pixels by which a small tick may stand off the place that a logarithmic scale gives it."""
 
-MOST_MARKS = 0.8
+MOST_MARKS = 0.7
 """Share of a decade's small ticks that must be seen, and of the ticks seen that must be such: curves hide or cross
 some."""
-
-READ_BEFORE = 0.3
-"""Share of a crop that a label may cover which was read there before: padded boxes of neighbours overlap by less."""
 
 MAX_REREAD = 14
 """Crops read again for one axis: each takes some 10 ms."""
@@ -137,9 +136,41 @@ def labels_at(picture: Picture, area: Area, tokens: Sequence[Token], side: Side)
     # Labels are aligned at the axis (or centred, then longer ones come nearer); an axis title stands a line further.
     slack = (0.7 if side in ("bottom", "top") else 2.5) * size
     chosen = [token for gap, token in near if gap <= nearest + slack]
-    if side in ("left", "right") and any(token.numerals for token in chosen):
-        chosen = [token for token in chosen if token.upright or token.numerals]  # a turned text is the axis' title
+    if side in ("left", "right") and (any(t.numerals for t in chosen) or sum(t.upright for t in chosen) >= 2):
+        numbers = [token for token in chosen if token.numerals]
+        before = min([token.box[0] for token in numbers], default=0.0)
+        # A turned text is the axis' title, and so is a letter left of all numbers.
+        chosen = [
+            token
+            for token in chosen
+            if token.numerals or (token.upright and not (len(token.text) == 1 and token.box[2] < before))
+        ]
+    if side in ("bottom", "top"):
+        chosen = _without_title(area, chosen, [token for _, token in near])
     return Labels(side, tuple(chosen), ticks, edge)
+
+
+def _without_title(area: Area, chosen: Sequence[Token], near: Sequence[Token]) -> list[Token]:
+    """The labels without the axis' title, which may stand close below a row of numbers, or alone at an axis without
+    labels."""
+    numbers = [token for token in chosen if token.numerals]
+    if len(numbers) >= MIN_LABELS:
+        row = float(np.median([token.y for token in numbers]))
+        size = float(np.median([min(token.height, token.width) for token in numbers]))
+        return [token for token in chosen if token.numerals or abs(token.y - row) <= 0.5 * size]
+    if len(chosen) != 1 or len(near) != 1 or numbers:
+        return list(chosen)
+    lone = chosen[0]
+    is_title = lone.upright and abs(lone.x - (area.x0 + area.x1) / 2) < IN_MIDDLE * area.width
+    return [] if is_title and lone.width < NAMES * area.width else [lone]
+
+
+IN_MIDDLE = 0.12
+"""Share of an axis' length by which its title may stand off its middle, where it could be another text."""
+
+
+NAMES = 0.4
+"""Share of an axis' length from which a lone text below it is more likely a row of names that OCR joined."""
 
 
 def _nearest_gap(gaps: Sequence[float], size: float) -> float:
@@ -220,14 +251,35 @@ def calibrate(picture: Picture, area: Area, labels: Labels, extra: Sequence[Toke
     numbers = list(labels.numbers)
     scale = _fit(area, labels, numbers, picture)
     if reread is not None and (scale is None or len(scale.labels) < 4):
-        again = _read_again(picture, area, labels, reread)
+        again = _read_again(picture, area, labels, extra, reread)
         if again:
-            numbers += again
+            numbers = [token for token in numbers if not _is_among(token, again)] + again
             scale = _fit(area, labels, numbers, picture) or scale
-    scale = scale or _decades(area, labels, numbers, picture)
+    scale = scale or _fit(area, labels, _with_signs(picture, numbers), picture)
+    if scale is None and reread is not None and len({token.text for token in labels.numbers}) > 1:
+        others = _read_again(picture, area, labels, extra, reread, all_again=True)
+        scale = _fit(area, labels, others, picture)
+    scale = scale or _decades(picture, area, labels, numbers, extra)
     if scale is None or _points_lost(picture, scale.labels):
         raise AbstainError("axis_not_calibrated")
     return _with_offset(area, labels, scale, extra)
+
+
+def _with_signs(picture: Picture, numbers: Sequence[Token]) -> list[Token]:
+    """The labels, those before which a minus stands that OCR did not read as the negative numbers that they are; empty
+    where there are none."""
+    signed = [
+        replace(token, numerals=tuple(replace(n, value=-n.value) for n in token.numerals))
+        if re.fullmatch(r"[\d.,]+%?", token.text.strip()) and token.upright and unread.has_minus(picture, token)
+        else token
+        for token in numbers
+    ]
+    return signed if any(a is not b for a, b in zip(signed, numbers, strict=True)) else []
+
+
+def _is_among(token: Token, others: Sequence[Token]) -> bool:
+    """Whether a text was read again, as one of the others: then its first reading holds a tick."""
+    return any(o.box[1] < token.y < o.box[3] and o.box[0] < token.x < o.box[2] for o in others)
 
 
 def is_of_other_scale(labels: Labels) -> bool:
@@ -271,10 +323,12 @@ def _has_dot(picture: Picture, token: Token) -> bool:
     height, foot = int(tallest[3]), int(tallest[1] + tallest[3])
     digits = pieces[pieces[:, 3] >= 0.7 * height]
     return any(
-        w <= DOT * height
-        and h <= DOT * height
+        DOT[0] * height <= min(w, h)
+        and max(w, h) <= DOT[1] * height
         and abs(y + h - foot) <= 0.15 * height + 1
         and digits[:, 0].min() < x < digits[:, 0].max()
+        # It stands between two digits, specks below or above one.
+        and not ((digits[:, 0] + 1 < x + w / 2) & (x + w / 2 < digits[:, 0] + digits[:, 2] - 1)).any()
         for x, y, w, h, _ in pieces.tolist()
     )
 
@@ -375,52 +429,114 @@ def _ticks_of_slanted(numbers: Sequence[Token], ticks: Sequence[float]) -> npt.N
     return best[1] if best else None
 
 
-def _decades(area: Area, labels: Labels, numbers: Sequence[Token], picture: Picture) -> Scale | None:
-    """A scale of two powers of ten one after the other: no even axis has these alone, and a misread one is seldom next.
+def _decades(
+    picture: Picture, area: Area, labels: Labels, numbers: Sequence[Token], texts: Sequence[Token]
+) -> Scale | None:
+    """A logarithmic scale of two labels, where what stands between them says that it is one.
 
-    Small ticks between them must stand as those of decades do, and are witnesses enough for any two.
+    Small ticks that stand as those of decades do are witnesses enough for any two numbers. Without them two powers of
+    ten one after the other, alone at their side, are on no even axis: its numbers are not nine steps apart.
     """
     start, end = (area.x0, area.x1) if labels.side in ("bottom", "top") else (area.y0, area.y1)
     able = sorted(
-        (_along(token, labels.side), numeral.value, token)
-        for token in numbers
-        for numeral in token.numerals
-        if numeral.value > 0
-        and (_is_written_out(token, numeral) or (numeral.form == "power" and exponent_raised(picture, token)))
-    )
-    if len(able) != 2 or len(numbers) != 2:
-        return None
-    size = min(able[0][2].height, able[0][2].width)
-    places = [_snap(place, labels.ticks, size) for place, _, _ in able]
-    exponents = [round(math.log10(value)) for _, value, _ in able]
-    if exponents[0] == exponents[1] or places[1] - places[0] < LEAST_DECADE * abs(exponents[1] - exponents[0]):
-        return None
-    a = (exponents[1] - exponents[0]) / (places[1] - places[0])
-    b = exponents[0] - a * places[0]
-    inner = [tick for tick in labels.ticks if places[0] + 2 < tick < places[1] - 2]
-    marks = [
-        (math.log10(k) + power - b) / a
-        for power in range(min(exponents), max(exponents))
-        for k in range(1, 10)
-        if k > 1 or power > min(exponents)
-    ]
-    seen = [any(abs(tick - mark) <= MARK for tick in inner) for mark in marks]
-    known = [any(abs(tick - mark) <= MARK for mark in marks) for tick in inner]
-    are_marked = sum(seen) >= MOST_MARKS * len(seen) and sum(known) >= MOST_MARKS * len(known)
-    if not are_marked and (len(inner) >= MIN_LABELS or abs(exponents[1] - exponents[0]) != 1):
-        return None
-    if (a > 0) != (labels.side in ("bottom", "top")):
-        return None
-    return Scale(a, b, True, "power", None, tuple(token for *_, token in able), tuple(places), start, end)
+        (
+            (_along(token, labels.side), numeral.value, token)
+            for token in numbers
+            for numeral in token.numerals
+            if numeral.value > 0 and _is_as_written(picture, token, numeral)
+        ),
+        key=lambda entry: entry[:2],
+    )[:MAX_ABLE]
+    found: list[tuple[int, int, Scale]] = []
+    for one, other in itertools.combinations(able, 2):
+        size = min(one[2].height, one[2].width)
+        near = [_ticks_near(place, labels.ticks, size) for place, *_ in (one, other)]
+        logs = [math.log10(value) for _, value, _ in (one, other)]
+        for number, places in enumerate(itertools.product(*near)):
+            if abs(logs[0] - logs[1]) < 0.1 or places[1] - places[0] < LEAST_DECADE * abs(logs[1] - logs[0]):
+                continue
+            a = (logs[1] - logs[0]) / (places[1] - places[0])
+            scale = Scale(
+                a, logs[0] - a * places[0], True, "power", None, (one[2], other[2]), (places[0], places[1]), start, end
+            )
+            if (a > 0) == (labels.side in ("bottom", "top")):
+                agreeing = {round(p) for p, value, _ in able if abs(scale.pixel(value) - p) <= max(2.0, 0.35 * size)}
+                found.append((len(agreeing), -number, scale))
+    for count, _, scale in sorted(found, key=lambda entry: entry[:2], reverse=True):
+        if _is_marked(scale, labels.ticks) and 2 * count > len({round(_along(t, labels.side)) for t in numbers}):
+            return scale
+    nearest = [scale for _, number, scale in found if number == 0]
+    are_alone = len(nearest) == 1 and len(numbers) == 2
+    if are_alone and _is_one_decade(picture, area, labels, numbers, texts, nearest[0]):
+        return nearest[0]
+    return None
 
 
-def _is_written_out(token: Token, numeral: Numeral) -> bool:
-    """Whether a number is a power of ten as written, 0.01 or 1000: no `100`, which may be 10⁰, and neither 1 nor 10,
-    between which OCR may have missed the digits."""
-    if numeral.form != "plain" or _may_be_power(token):
+def _ticks_near(place: float, ticks: Sequence[float], size: float) -> list[float]:
+    """The ticks that a label may belong to, the nearest first; where it stands itself comes last, or alone."""
+    near = [tick for tick in ticks if abs(tick - place) <= max(2.5, SNAP * size)]
+    return [*sorted(near, key=lambda tick: abs(tick - place))[:MAX_NEAR], place]
+
+
+MAX_NEAR = 3
+"""Ticks that one label may belong to: among small ones the nearest is not always its own."""
+
+MAX_ABLE = 12
+"""Numbers of which all pairs are tried."""
+
+
+def _is_as_written(picture: Picture, token: Token, numeral: Numeral) -> bool:
+    """Whether a label is a power of ten, or twice or five times one, as read: `102` only by where its last digit is."""
+    if numeral.form not in ("plain", "power"):
         return False
-    exponent = math.log10(numeral.value)
-    return exponent == round(exponent) and abs(exponent) >= 1
+    text = token.text.strip()
+    if numeral.form == "plain" and _may_be_power(token) and text != "100":
+        return False
+    if numeral.form == "plain" and len(text) > 1 and exponent_raised(picture, token):
+        return False
+    if numeral.form == "power" and re.fullmatch(r"1[0Oo]\d", text):
+        return exponent_raised(picture, token)
+    mantissa = numeral.value / 10.0 ** math.floor(math.log10(numeral.value) + 1e-9)
+    return any(abs(mantissa - round_one) < 1e-6 for round_one in (1, 2, 5))
+
+
+def _is_marked(scale: Scale, ticks: Sequence[float]) -> bool:
+    """Whether the ticks stand as those of decades do: between the two labels, or along all of the axis."""
+    for first, last in (scale.places[:: len(scale.places) - 1], (scale.start, scale.end)):
+        inner = [tick for tick in ticks if first + 2 < tick < last - 2]
+        low, high = sorted(math.log10(scale.value(place)) for place in (first, last))
+        marks = [
+            scale.pixel(k * 10.0**power)
+            for power in range(math.floor(low), math.ceil(high))
+            for k in range(1, 10)
+            if first + 2 < scale.pixel(k * 10.0**power) < last - 2
+        ]
+        seen = sum(any(abs(tick - mark) <= MARK for tick in inner) for mark in marks)
+        known = sum(any(abs(tick - mark) <= MARK for mark in marks) for tick in inner)
+        if seen >= max(LEAST_MARKS, MOST_MARKS * len(marks)) and known >= MOST_MARKS * len(inner):
+            return True
+    return False
+
+
+LEAST_MARKS = 5
+"""Small ticks that must stand as those of a decade do: five at places ever closer to each other are no even ones."""
+
+
+def _is_one_decade(
+    picture: Picture, area: Area, labels: Labels, numbers: Sequence[Token], texts: Sequence[Token], scale: Scale
+) -> bool:
+    """Whether the two labels are powers of ten one after the other, with few ticks between them and no other label
+    drawn at the side, which OCR may have missed."""
+    first, last = scale.places
+    ends = sorted(math.log10(scale.value(place)) for place in scale.places)
+    inner = [tick for tick in labels.ticks if first + 2 < tick < last - 2]
+    are_powers = all(abs(exponent - round(exponent)) < 1e-6 for exponent in ends) and round(ends[1] - ends[0]) == 1
+    # Curves end in ticks as well, and 10² and 10³ are no numbers of an even axis whatever stands between them.
+    written_as_powers = all(n.form == "power" for t in scale.labels for n in t.numerals)
+    if not are_powers or (len(inner) >= MIN_LABELS and not written_as_powers):
+        return False
+    boxes = unread.boxes(picture, area, labels.side, labels.tokens, texts)
+    return all(any(a < t.x < c and b < t.y < d for t in numbers) for a, b, c, d in boxes)
 
 
 def _mixed(numbers: Sequence[Token], powers: bool) -> bool:
@@ -446,6 +562,8 @@ def exponent_raised(picture: Picture, token: Token) -> bool:
     if ink.size == 0:
         return False
     _, _, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    if _ends_raised(picture.distance[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] > unread.INK):
+        return True
     glyphs = [
         (int(x), int(y), int(w), int(h))
         for x, y, w, h, _ in stats[1:40]
@@ -462,6 +580,27 @@ def exponent_raised(picture: Picture, token: Token) -> bool:
     least = max(2, 0.18 * height)
     # An exponent that touches the zero before it is one glyph with it, which begins above the one.
     return first[1] + first[3] - (last[1] + last[3]) >= least or first[1] - last[1] >= least
+
+
+def _ends_raised(ink: Mask) -> bool:
+    """Whether the last columns of ink end clearly above the foot of the first ones. Small letters run into each other,
+    and are no pieces of their own."""
+    _, numbered, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    inside = (stats[:, 0] > 0) & (stats[:, 0] + stats[:, 2] < ink.shape[1]) & (stats[:, 4] > SPECK)
+    inside[0] = False
+    letters = inside[numbered]  # no spine, no letter of a title beside it
+    columns = np.flatnonzero(letters.any(axis=0))
+    if len(columns) < 4:
+        return False
+    first, last, width = int(columns[0]), int(columns[-1]) + 1, int(columns[-1] - columns[0]) + 1
+    one = np.flatnonzero(letters[:, first : first + max(round(0.3 * width), 1)].any(axis=1))
+    end = np.flatnonzero(letters[:, last - max(round(0.2 * width), 1) : last].any(axis=1))
+    height = int(np.ptp(one)) + 1
+    return bool(one[-1] - end[-1] >= max(2, 0.18 * height) and np.ptp(end) + 1 >= max(3, 0.35 * height))
+
+
+SPECK = 2
+"""Pixels of a piece of ink up to which it is noise."""
 
 
 def _snap(place: float, ticks: Sequence[float], size: float) -> float:
@@ -542,70 +681,33 @@ def _misfit(scale: Scale) -> float:
     return math.sqrt(sum(h * h for h in heights) / len(heights))
 
 
-def _read_again(picture: Picture, area: Area, labels: Labels, reread: ReadCrops) -> list[Token]:
-    """Reads what stands at ticks that have no label: lone digits, which detectors miss."""
-    size = _label_size(labels)
-    if size is None:
-        return []
-    height, width, gap = size
-    taken = [_along(token, labels.side) for token in labels.numbers]
-    free = [tick for tick in labels.ticks if all(abs(tick - place) > 0.7 * height for place in taken)]
-    known = [token.box for token in labels.numbers]
-    boxes = []
-    for tick in free:
-        if labels.side == "left":
-            box = (area.x0 - gap - width, tick - 0.75 * height, area.x0 - max(gap - 2, 1), tick + 0.75 * height)
-        elif labels.side == "bottom":
-            box = (tick - 0.6 * width, area.y1 + max(gap - 2, 1), tick + 0.6 * width, area.y1 + gap + 1.25 * height)
-        else:
-            return []
-        tight = _tighten(picture, box)
-        # What was read already would count as a second label, at a tick that is not its own.
-        if tight is not None and not any(_overlap(tight, other) > READ_BEFORE for other in known):
-            boxes.append(tight)
-    boxes = boxes[:MAX_REREAD]
+def _read_again(
+    picture: Picture,
+    area: Area,
+    labels: Labels,
+    texts: Sequence[Token],
+    reread: ReadCrops,
+    *,
+    all_again: bool = False,
+) -> list[Token]:
+    """Reads what is drawn where labels stand and was not read, or all of it."""
+    boxes = unread.boxes(picture, area, labels.side, labels.tokens, texts, all_again=all_again)[:MAX_REREAD]
     if not boxes:
         return []
     crops = [np.ascontiguousarray(picture.rgb[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
     found = []
     for (x0, y0, x1, y1), (text, confidence) in zip(boxes, reread(crops), strict=True):
-        if confidence >= 0.6 and readings(text):
+        text = LONE.get(text.strip(), text)
+        if confidence >= CONFIDENT and readings(text):
             found.append(Token(text, (float(x0), float(y0), float(x1), float(y1)), -1, readings(text)))
     return found
 
 
-def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """The common part of two boxes as a share of the first."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(width, 0.0) * max(height, 0.0) / max((a[2] - a[0]) * (a[3] - a[1]), 1.0)
+CONFIDENT = 0.6
+"""Confidence of OCR from which what it read again is believed, as far as the others agree with it."""
 
-
-def _label_size(labels: Labels) -> tuple[float, float, float] | None:
-    """Height, greatest width and gap to the axis of an axis' labels, all in pixels."""
-    numbers = [token for token in labels.numbers if token.upright]
-    if not numbers:
-        return None
-    return (
-        float(np.median([token.height for token in numbers])),
-        max(token.width for token in numbers) * 1.3 + 4,
-        4.0,
-    )
-
-
-def _tighten(picture: Picture, box: tuple[float, float, float, float]) -> tuple[int, int, int, int] | None:
-    """The ink within a box with a margin of 3 pixels; None where there is no ink, or not the shape of a label."""
-    x0, y0 = max(round(box[0]), 0), max(round(box[1]), 0)
-    x1, y1 = min(round(box[2]), picture.width), min(round(box[3]), picture.height)
-    if x1 - x0 < 4 or y1 - y0 < 6:
-        return None
-    ink = picture.distance[y0:y1, x0:x1] > 60
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if len(rows) < 5 or len(columns) < 2:
-        return None
-    return (
-        max(x0 + int(columns[0]) - 3, 0), max(y0 + int(rows[0]) - 3, 0),
-        min(x0 + int(columns[-1]) + 4, picture.width), min(y0 + int(rows[-1]) + 4, picture.height),
-    )  # fmt: skip
+LONE = {"O": "0", "o": "0", "l": "1", "I": "1", "|": "1"}
+"""Digits that OCR takes for letters where they stand alone."""
 
 
 def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Token]) -> Scale:
@@ -631,6 +733,9 @@ def _with_offset(area: Area, labels: Labels, scale: Scale, tokens: Sequence[Toke
                 raise AbstainError("axis_not_calibrated")  # most likely an offset that OCR misread
     return scale
 
+
+BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
+"""The letter of a panel, or a unit whose quantity OCR did not read: no label of an axis."""
 
 LEAST_LETTERS = 4
 """Of a label above an axis: `(a)` names the panel."""
@@ -660,18 +765,22 @@ def title_of(area: Area, labels: Labels, tokens: Sequence[Token], taken: Sequenc
     used = {token.line for token in (*labels.tokens, *taken)}
     best: tuple[float, Token] | None = None
     for token in tokens:
-        if token.line in used or token.numerals or len(token.text.strip()) < 2:
+        text = token.text.strip()
+        is_letter = len(text) == 1 and text.isalpha()
+        if token.line in used or token.numerals or (len(text) < 2 and not is_letter) or BRACKETED.fullmatch(text):
             continue
         if labels.side == "bottom":
             beyond = token.y > max([area.y1, *(t.y for t in labels.tokens)])
             fits = beyond and token.box[1] - area.y1 < 0.45 * area.height + 60 and area.x0 < token.x < area.x1
-            off = abs(token.x - (area.x0 + area.x1) / 2) / area.width + (token.y - area.y1) / area.height
+            aside = abs(token.x - (area.x0 + area.x1) / 2) / area.width
+            off = aside + (token.y - area.y1) / area.height
         else:
-            fits = (
-                not token.upright and token.box[2] < area.x0 + 3 and token.box[3] > area.y0 and token.box[1] < area.y1
-            )
+            fits = token.box[2] < area.x0 + 3 and token.box[3] > area.y0 and token.box[1] < area.y1
+            fits &= not token.upright or is_letter
+            fits &= not is_letter or token.box[2] < min([area.x0, *(t.box[0] for t in labels.tokens)])
+            aside = abs(token.y - (area.y0 + area.y1) / 2) / area.height
             off = abs(token.y - (area.y0 + area.y1) / 2) / area.height + (area.x0 - token.x) / area.width
-        if fits and (best is None or off < best[0]):
+        if fits and (aside < IN_MIDDLE or not is_letter) and (best is None or off < best[0]):
             best = off, token
     if best is None and labels.side == "left":
         return _title_above(area, [token for token in tokens if token.line not in used])

@@ -51,7 +51,7 @@ def readings(text: str) -> tuple[Numeral, ...]:
     """All numbers that `text` as a whole may stand for; empty when it is no number."""
     text = text.strip().translate(_MINUS).strip("'`´\"_ ")
     text = re.sub(r"\s*([.,])\s*(?=\d)", r"\1", text)
-    text = re.sub(r"(?<=[\d%kMG])\s*[-_~]+$", "", text)  # the tick mark, read as a dash
+    text = re.sub(r"(?<=[\d%kMG⁰¹²³⁴⁵⁶⁷⁸⁹])\s*[-_~]+$", "", text)  # the tick mark, read as a dash
     if not text or len(text) > 24:
         return ()
     found = _power(text) + _plain(text)

@@ -194,7 +194,7 @@ def _panel(
     deadline.check()
     x = _scale(figure, area, layout.bottom, tokens, reread)
     y = _scale(figure, area, layout.left, tokens, reread)
-    if spine_interrupted(figure, area):
+    if spine_interrupted(figure, area) or spine_resumed(figure, area, tokens):
         raise AbstainError("broken_axis")
     if _has_second_axis(figure, layout, layouts, tokens, y):
         raise AbstainError("twin_axes")
@@ -291,8 +291,36 @@ def spine_interrupted(figure: Picture, area: Area) -> bool:
     if bare.any() and drawn[bare].mean() < 0.6:
         return False
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~drawn, [False]]).astype(np.int8)))
+    if len(edges) // 2 > MOST_GAPS:
+        return False  # a dashed grid line
     longest = max((int(b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)), default=0)
     return longest >= max(4, 0.008 * (y1 - y0))
+
+
+MOST_GAPS = 5
+"""Gaps of a spine that is interrupted once or twice, those of a pair of strokes and of noise with them."""
+
+RESUMED = 0.15
+"""Share of an area's height within which its left spine begins anew above it where the axis is broken there."""
+
+
+def spine_resumed(figure: Picture, area: Area, tokens: Sequence[Token]) -> bool:
+    """Whether the left spine goes on after a gap above the area, with neither a frame nor labels between, as where one
+    plot has an interrupted axis."""
+    if area.top or not area.left:
+        return False
+    for stroke in figure.verticals:
+        gap = area.y0 - stroke.end
+        if abs(stroke.at - area.x0) > 2 or not 4 <= gap <= RESUMED * area.height:
+            continue
+        closed = any(
+            abs(row.at - stroke.end) <= 4 and row.start <= area.x0 + 4 and row.end > area.x0 + 0.3 * area.width
+            for row in figure.horizontals
+        )
+        between = any(stroke.end < t.y < area.y0 and area.x0 < t.x < area.x1 for t in tokens)
+        if not closed and not between:
+            return True
+    return False
 
 
 def _has_second_axis(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from llava_graph.ocr import Line
-from ocr_worker.charts import picture, texts
+from ocr_worker.charts import areas, picture, texts
 from ocr_worker.charts.areas import Area, find_areas
 from tests.unit.ocr_worker.charts.drawing import BLUE, Figure
 
@@ -37,6 +37,21 @@ def test_grids_of_panels_above_each_other_are_not_one() -> None:
     for figure in (upper, lower):
         figure.grid([0, 2, 4, 6, 8, 10], [0, 25, 50, 75, 100])
     assert len(areas_of(below_each_other(upper, lower))) == 2
+
+
+def test_a_grid_line_past_which_the_spine_goes_on_is_no_top() -> None:
+    figure = Figure(y=(0, 100)).frame("lb").x_axis([0, 5, 10]).y_axis([0, 25, 50, 75])
+    figure.grid([], [25, 50, 75])
+    area = areas_of(figure)[0]
+    assert area.y0 <= 32
+    assert not area.top
+
+
+def test_an_area_may_reach_the_lowest_label_of_an_even_column_where_no_line_is_drawn() -> None:
+    figure = Figure().y_axis([0, 25, 50, 75, 100])
+    lines = [figure.py(value) for value in (25, 50, 75, 100)]
+    found = list(areas._above_line(80, 600, lines, texts.tokens(figure.lines)))
+    assert [round(y1) for *_, y1 in found] == [round(figure.py(25)), round(figure.py(0))]
 
 
 def test_a_plateau_of_a_curve_is_no_axis() -> None:

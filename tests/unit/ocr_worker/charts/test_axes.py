@@ -130,6 +130,44 @@ def test_labels_that_ocr_missed_are_read_again_at_their_ticks() -> None:
     assert all(crop.dtype == np.uint8 and crop.shape[2] == 3 for crop in seen)
 
 
+def digits(figure: Figure, text: str, value: float, left: int = 58) -> None:
+    """A label left of the axis that is drawn and not among what OCR read."""
+    at = round(figure.py(value))
+    cv2.putText(figure.image, text, (left, at + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, BLACK, 1)
+
+
+def answering(*answers: str) -> tuple[ReadCrops, list[Pixels]]:
+    """A recogniser that reads these texts one after the other, and the crops that it was given."""
+    seen: list[Pixels] = []
+
+    def reread(crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        seen.extend(crops)
+        return [(text, 0.99) for text in answers][: len(crops)]
+
+    return reread, seen
+
+
+def test_lone_digits_that_ocr_missed_are_read_where_they_are_drawn() -> None:
+    """Detectors miss them above all, and not each has a tick."""
+    figure = Figure(y=(0, 3)).frame().x_axis([0, 5, 10])
+    for value in (0, 1, 2, 3):
+        digits(figure, str(value), value)
+    reread, seen = answering("3", "2", "1", "0")
+    assert scale_of(figure, reread=reread).high == pytest.approx(3, abs=0.05)
+    assert len(seen) == 4
+
+
+def test_a_tick_that_was_read_as_a_part_of_a_label_is_left_out_when_it_is_read_again() -> None:
+    figure = Figure(y=(0, 3)).frame().x_axis([0, 5, 10]).y_axis([1, 2])
+    digits(figure, "3", 3)
+    at = figure.py(3)
+    cv2.line(figure.image, (80, round(at)), (72, round(at)), BLACK, 2)
+    figure.lines.append(Line("31", (55.0, at - 8, 81.0, at + 8), 0.95))
+    reread, seen = answering("3")
+    assert scale_of(figure, reread=reread).high == pytest.approx(3, abs=0.05)
+    assert [crop.shape[1] < 20 for crop in seen] == [True]
+
+
 def test_dates_are_a_scale_of_days() -> None:
     figure = Figure(x=(0, 366)).frame().y_axis([0, 50, 100])
     figure.x_axis([0, 121, 244], ["2020-01", "2020-05", "2020-09"])
@@ -150,6 +188,17 @@ def test_an_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
         figure.image[y1 - 4 : y1 - 2, x0 + 7 : x0 + 9] = 0  # the point between them
     with pytest.raises(AbstainError, match="axis_not_calibrated"):
         scale_of(figure)
+
+
+def test_specks_of_compression_at_the_feet_of_digits_are_no_points_that_ocr_lost() -> None:
+    figure = Figure(y=(0, 60)).frame().x_axis([0, 5, 10]).y_axis([10, 20, 30, 40, 50])
+    for line in figure.lines[-5:]:
+        x0, y0, _, y1 = (round(edge) for edge in line.box)
+        for left in (x0 + 1, x0 + 10):
+            figure.image[y0 + 2 : y1 - 2, left : left + 6] = 0
+        figure.image[y1 - 1, x0 + 12] = 0  # below a digit
+        figure.image[y1 - 3, x0 + 8] = 0  # a single pixel between them
+    assert scale_of(figure).high == pytest.approx(60, abs=0.2)
 
 
 def test_a_turned_axis_whose_decimal_points_ocr_lost_is_not_believed() -> None:
@@ -219,12 +268,31 @@ def test_two_powers_further_apart_make_no_scale_alone() -> None:
 
 
 @pytest.mark.parametrize(("values", "texts"), [((1.0, 10.0), ["1", "10"]), ((10.0, 100.0), ["10", "100"])])
-def test_two_small_numbers_between_which_others_may_be_missed_make_no_scale(
+def test_two_small_powers_make_a_scale_unless_another_label_is_drawn(
     values: tuple[float, float], texts: list[str]
 ) -> None:
     figure = Figure(y=(0.5, 200), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis(list(values), texts)
+    assert (scale_of(figure).low, scale_of(figure).high) == pytest.approx((0.5, 200), rel=0.03)
+    digits(figure, "4", 4 * values[0])
     with pytest.raises(AbstainError):
         scale_of(figure)
+
+
+def test_any_two_numbers_make_a_scale_where_small_ticks_stand_as_those_of_decades() -> None:
+    figure = Figure(y=(1, 10), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10]).y_axis([2, 5])
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+    scale = scale_of(decade_ticks(figure, 0, 1))
+    assert (scale.low, scale.high) == pytest.approx((1, 10), rel=0.03)
+
+
+def test_exponents_that_touch_the_digits_before_them_are_raised() -> None:
+    figure = Figure(y=(50, 5000), log_y=True).frame().x_axis([0, 2, 4, 6, 8, 10])
+    power_labels(figure, [2, 3])
+    for exponent in (2, 3):
+        at = round(figure.py(10.0**exponent))
+        figure.image[at - 3 : at - 1, 40:68] = 0  # all of the label is one piece of ink
+    assert (scale_of(figure).low, scale_of(figure).high) == pytest.approx((50, 5000), rel=0.03)
 
 
 def test_thousands_are_no_decimal_commas_unless_another_label_shows_these() -> None:
@@ -271,7 +339,7 @@ def test_a_label_that_was_read_is_not_read_again_at_the_next_tick() -> None:
 
     with pytest.raises(AbstainError):
         scale_of(figure, reread=reread)
-    assert asked == []
+    assert asked == [2]  # the two labels themselves, because they fit no scale
 
 
 def test_a_title_with_a_number_above_the_axis_is_no_offset() -> None:
@@ -320,6 +388,64 @@ def y_label_of(figure: Figure) -> str | None:
     left, bottom = (labels_at(made, area, tokens, side) for side in ("left", "bottom"))  # type: ignore[arg-type]
     title = axes.title_of(area, left, tokens, bottom.tokens)
     return title.text if title else None
+
+
+def titles_of(figure: Figure) -> tuple[str | None, str | None]:
+    made = picture.prepare(figure.image, figure.lines)
+    tokens = texts.tokens(made.lines)
+    area = find_areas(made, tokens)[0]
+    bottom, left = (labels_at(made, area, tokens, side) for side in ("bottom", "left"))
+    x = axes.title_of(area, bottom, tokens, left.tokens)
+    y = axes.title_of(area, left, tokens, bottom.tokens)
+    return x.text if x else None, y.text if y else None
+
+
+def test_a_title_close_below_a_row_of_numbers_is_no_label_of_it() -> None:
+    figure = Figure().axes()
+    figure.text("Year", 340, 448)
+    assert titles_of(figure) == ("Year", None)
+
+
+def test_a_title_at_an_axis_without_labels_is_no_label() -> None:
+    figure = Figure().frame().y_axis([0, 25, 50, 75, 100])
+    figure.text("Sample size", 340, 444)
+    assert titles_of(figure)[0] == "Sample size"
+
+
+def test_single_letters_in_the_middle_are_titles_and_a_panels_letter_is_none() -> None:
+    figure = Figure().axes()
+    figure.text("(a)", 340, 470)
+    assert titles_of(figure) == (None, None)
+    figure.text("x", 340, 466)
+    figure.text("b", 25, 225)
+    assert titles_of(figure) == ("x", "b")
+
+
+def test_a_turned_title_beside_names_is_no_name() -> None:
+    figure = Figure().frame().x_axis([0, 2, 4, 6, 8, 10])
+    for value, name in ((20, "Oats"), (50, "Maize"), (80, "Wheat")):
+        figure.text(name, 72, figure.py(value), anchor=1.0)
+    figure.lines.append(Line("Category", (4.0, 190.0, 20.0, 260.0), 0.98))
+    assert titles_of(figure)[1] == "Category"
+
+
+def test_minus_signs_that_ocr_did_not_read_are_seen() -> None:
+    figure = Figure(y=(-6, 6)).frame().x_axis([0, 5, 10]).y_axis([-5, 0, 5], ["5", "0", "5"])
+    for value in (-5, 0, 5):
+        digits(figure, str(abs(value)), value, left=62)
+    with pytest.raises(AbstainError):
+        scale_of(figure)
+    at = round(figure.py(-5))
+    figure.image[at : at + 2, 53:60] = 0
+    assert (scale_of(figure).low, scale_of(figure).high) == pytest.approx((-6, 6), abs=0.1)
+
+
+def test_labels_of_which_none_fits_are_all_read_again() -> None:
+    figure = Figure(y=(0, 40)).frame().x_axis([0, 5, 10]).y_axis([10, 20, 30], ["17", "7", "4"])
+    for value in (10, 20, 30):
+        digits(figure, str(value), value, left=54)
+    reread, _ = answering("30", "20", "10")
+    assert scale_of(figure, reread=reread).high == pytest.approx(40, abs=0.3)
 
 
 def test_a_label_above_the_y_axis_is_the_axis_label() -> None:

@@ -337,6 +337,23 @@ def test_an_area_with_ticks_is_believed_though_ocr_took_its_labels_for_one_text(
     assert fact(series, "last").y == pytest.approx(80, abs=1)
 
 
+def test_a_dashed_grid_line_at_the_left_is_no_interrupted_spine() -> None:
+    figure = Figure().axes().curve(lambda x: 20 + 5 * x)
+    for start in range(40, 410, 18):
+        figure.image[start : start + 6, 78:83] = 255
+    assert not reader.spine_interrupted(picture.prepare(figure.image, []), Area(80, 30, 600, 420))
+
+
+def test_a_spine_that_begins_anew_above_an_area_is_a_broken_axis() -> None:
+    figure = Figure().frame("b").x_axis([0, 2, 4, 6, 8, 10])
+    figure.image[150:420, 80] = figure.image[30:120, 80] = 0
+    seen = picture.prepare(figure.image, [])
+    area = Area(80, 150, 600, 420, left=True, bottom=True)
+    assert reader.spine_resumed(seen, area, [])
+    figure.image[120, 80:600] = 0  # the bottom of another panel
+    assert not reader.spine_resumed(picture.prepare(figure.image, []), area, [])
+
+
 def test_areas_above_each_other_without_labels_between_are_one_broken_axis() -> None:
     upper = Figure(height=480, x=(-0.5, 2.5), y=(400, 550), area=(80, 30, 600, 200)).frame("l")
     upper.y_axis([400, 450, 500, 550])
