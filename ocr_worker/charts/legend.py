@@ -29,6 +29,9 @@ Colour = npt.NDArray[np.float32]
 REACH = 5.0
 """A handle ends within this many text heights of its text; matplotlib's is 2 em long and 0.8 em away, R's up to 4."""
 
+WIDEST = 4.6
+"""Text heights that a handle is wide at most."""
+
 NEXT_TO = 2.2
 """Text heights between a text and its handle at most."""
 
@@ -37,8 +40,8 @@ COLOURED = 40.0
 
 
 FAINT = 34.0
-"""Distance in RGB from the page below which nothing is a handle: paper grain and JPEG noise; pale yellows are 60
-away."""
+"""Distance in RGB from the page below which nothing is a handle: paper grain, JPEG noise, and what keys are filled with
+(#f2f2f2 on white is 23 away); pale yellows are 60 away."""
 
 OTHER_HUE = 0.04
 """One minus the cosine of two colours' ways from the page, from which a text is not written in the curve's hue: orange
@@ -58,6 +61,9 @@ SYMBOLS = "-–—_~=•●○■□▲△▼◆◇★☆*+×口日一|. "
 
 MARKERS = "●○■□▲△▼◆◇★☆•"
 """Those that no name has within it."""
+
+INITIAL = re.compile(r"[A-Z]\.")
+"""A genus or a first name cut short, as in V. cholerae."""
 
 HANDLE_WIDE = 0.35
 """Text heights from which a coloured piece within a text is the next entry's handle: a patch is as wide as a
@@ -79,7 +85,7 @@ LETTERS = 3
 """Pieces of the text's own colour, high as letters, from which they are letters: a handle is one, or has dashes."""
 
 FRAME = 0.2
-"""Text heights that the frame of a legend is thick at most. Within its corner there is none of it."""
+"""Text heights that the frame of a legend is thick at most."""
 
 WRITTEN_ON = 0.4
 """Share of a text's box that has one colour from which it is what the text is written on: letters cover a third."""
@@ -93,6 +99,9 @@ letter: boxes are padded."""
 
 SAME_HANDLE = 0.3
 """Share of the narrower of two handles that both have, from which they are one."""
+
+SHORTEST_CYCLE = 5
+"""Colours from which a plotting library begins its cycle again."""
 
 BETWEEN_NAMES = 6.0
 BETWEEN_ROWS = 1.5
@@ -168,7 +177,7 @@ def _handles_within(picture: Picture, token: Token) -> list[tuple[int, int]]:
         (int(x), int(x + w - 1))
         for x, y, w, h, size in stats[1:40]
         if w >= max(HANDLE_WIDE * height, 5)
-        and w <= 4.6 * height
+        and w <= WIDEST * height
         and size >= 8
         and coloured[middle, x : x + w].any()
         and float(coloured[:, x : x + w].sum() / max(int(ink[:, x : x + w].sum()), 1)) > INKED
@@ -403,7 +412,7 @@ def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = 
         return None
     pixels = picture.rgb[top:bottom, lo:hi].astype(np.float32)
     distance = _off_ground(picture, token, (slice(top, bottom), slice(lo, hi)))
-    ink = distance > INK
+    ink = distance > FAINT
     edge = round(x0) - lo if side < 0 else round(x1) - lo
     coloured = ink & (np.linalg.norm(pixels - own, axis=2) > COLOURED) & _off_ray(pixels, own, picture)
     if side < 0:
@@ -413,6 +422,8 @@ def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = 
     for other in beside:
         a, b = max(round(other.box[0]) - lo, 0), max(round(other.box[2]) - lo, 0)
         ink[:, a:b] &= coloured[:, a:b]
+        if other.width > WIDEST * height:  # else it may be the handle, read as letters
+            ink[:, a:b] &= _off_ray(pixels[:, a:b], _text_colour(picture, other), picture)
     found = _handle(ink, coloured, edge, side, height)
     if found is None:
         return None
@@ -494,15 +505,16 @@ def _handle(
 ) -> tuple[int, int, int, int, npt.NDArray[np.bool_]] | None:
     """The box and pixels of the handle within a strip; `edge` is where the text begins in it."""
     rows, columns = ink.shape
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    upright = _upright(ink, max(3, round(FRAME * height)))
+    _, whole = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
+    crossed = set(whole[0, upright].tolist())
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink & ~upright).astype(np.uint8), connectivity=8)
+    origins: dict[int, int] = {}
     pieces = []
     for index in range(1, min(count, 60)):
         x, y, w, h, size = (int(v) for v in stats[index])
         gap = edge - (x + w) if side < 0 else x - edge
         piece = labels[y : y + h, x : x + w] == index
-        thick = max(3, round(FRAME * height))
-        if h >= rows and not piece[thick:-thick, thick:-thick].any():  # a legend's frame, its corner, a vertical line
-            continue
         if gap < -2.3 * height or size < 3 or (x == 0 and side < 0) or (x + w == columns and side > 0):
             continue
         if y + h < rows * 0.3 or y > rows * 0.7:  # what stands above or below the middle is of another line
@@ -511,6 +523,7 @@ def _handle(
         if share < 0.3 and gap < 0.25 * height and h >= 0.45 * rows and w < 0.8 * height:
             continue  # the text's first letter, outside of its box
         pieces.append((gap, x, y, w, h, index, share))
+        origins[index] = int(whole[y : y + h, x : x + w][piece][0])
     outside = [piece for piece in pieces if piece[0] >= -0.3 * height]
     # A letter's tinted edge is narrower than any handle.
     inside = [p for p in pieces if p[0] < -0.3 * height and p[6] > 0.5 and p[3] >= SWALLOWED * height]
@@ -529,16 +542,27 @@ def _handle(
         reach = max(p[1] + p[3] for p in chosen) if side > 0 else min(p[1] for p in chosen)
         space = reach - (piece[1] + piece[3]) if side < 0 else piece[1] - reach
         is_data = piece[4] >= rows > nearest[4]  # a bar or a curve beside the legend goes on above and below
-        if space <= 0.75 * height and not is_data:
+        # What hangs on to a frame or a spine beside the handle: its corner, ticks.
+        is_frame = origins[piece[5]] in crossed and origins[piece[5]] != origins[nearest[5]]
+        if space <= 0.75 * height and not is_data and not is_frame:
             chosen.append(piece)
+    if origins[nearest[5]] in crossed and len(chosen) == 1 and nearest[6] <= 0.5:
+        return None  # a corner of a frame: a line that a grid crosses goes on behind it
     if sum(p[4] > 0.35 * height for p in chosen if p[6] <= 0.5) >= LETTERS and not any(p[6] > 0.5 for p in chosen):
         return None  # letters of a text that was not read
     x0, y0 = min(p[1] for p in chosen), min(p[2] for p in chosen)
     x1, y1 = max(p[1] + p[3] for p in chosen), max(p[2] + p[4] for p in chosen)
-    if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > 4.6 * height:
+    if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > WIDEST * height:
         return None
     mask = np.isin(labels, [p[5] for p in chosen])
     return x0, y0, x1, y1, mask
+
+
+def _upright(ink: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.bool_]:
+    """The columns, [width], of lines as high as the strip and at most so many pixels wide: frames, spines, grids."""
+    full = np.asarray(ink.all(axis=0), np.uint8)
+    wide = cv2.morphologyEx(full[None], cv2.MORPH_OPEN, np.ones((1, most + 1), np.uint8))[0]
+    return np.asarray((full > 0) & (wide == 0), np.bool_)
 
 
 def _handle_colour(pixels: npt.NDArray[np.uint8], distance: npt.NDArray[np.float32]) -> Colour:
@@ -558,7 +582,7 @@ def _without_symbol(name: str, side: int) -> str:
     """The text without the letter that OCR made of the handle."""
     parts = name.split()
     if side < 0:
-        if len(parts) > 1 and (len(parts[0]) <= 2 and not parts[0].isdigit()):
+        if len(parts) > 1 and len(parts[0]) <= 2 and not parts[0].isdigit() and not INITIAL.fullmatch(parts[0]):
             return " ".join(parts[1:])
         if len(name) > 3 and name[0] in "Il|1" and name[1].isupper() and name[2].islower():  # a patch as a letter
             return name[1:]
@@ -609,9 +633,12 @@ def _is_column(entries: Sequence[Entry]) -> bool:
 
 
 def _differ(entries: Sequence[Entry]) -> bool:
-    """Whether no two handles have one colour."""
-    pairs = itertools.combinations(entries, 2)
-    return all(float(np.linalg.norm(a.colour - b.colour)) > COLOURED for a, b in pairs)
+    """Whether handles have different colours. A cycle of colours begins again behind its last one."""
+    known: list[Colour] = []
+    for entry in entries:
+        if all(float(np.linalg.norm(entry.colour - colour)) > COLOURED for colour in known):
+            known.append(entry.colour)
+    return len(known) == len(entries) or len(known) >= SHORTEST_CYCLE
 
 
 def _is_beside(a: Entry, b: Entry) -> bool:

@@ -261,3 +261,62 @@ def test_a_legend_between_two_panels_is_of_neither_surely() -> None:
 def test_legends_at_different_sides_are_of_the_nearest_panels() -> None:
     legends = [[entry_at(420, 40, 520, 60)], [entry_at(100, 260, 300, 280)]]
     assert legend.homes(legends, [UPPER, LOWER]) == [UPPER, LOWER]
+
+
+def test_a_grid_behind_a_legend_is_no_handle() -> None:
+    ink = np.zeros((20, 120), np.bool_)
+    ink[10:12, 94:104] = True  # within the box of the text, which begins at 90
+    coloured = ink.copy()
+    ink[:, 60] = ink[2, 55:90] = True
+    found = legend._handle(ink, coloured, 90, -1, 18.0)
+    assert found is not None
+    assert found[:4] == (94, 10, 104, 12)
+
+
+def test_a_grid_that_crosses_a_grey_handle_leaves_its_halves() -> None:
+    page = np.full((200, 400, 3), 255, np.uint8)
+    lines = []
+    for y, name, colour in ((56, "Rice", BLUE), (80, "Wheat", (150, 150, 150))):
+        cv2.line(page, (90, y), (130, y), colour, 3)
+        lines.append(written(page, name, 142, y))
+    page[:, 116:118] = (200, 200, 200)
+    assert [round(entry.handle[0] / 10) for entry in found_in(page, lines).values()] == [9, 9]
+
+
+def test_the_filling_of_a_key_is_no_handle() -> None:
+    page = np.full((200, 400, 3), 255, np.uint8)
+    page[44:92, 96:120] = (242, 242, 242)
+    lines = []
+    for y, name, colour in ((56, "Rice", BLUE), (80, "Wheat", ORANGE)):
+        cv2.line(page, (98, y), (118, y), colour, 3)
+        lines.append(written(page, name, 128, y))
+    found = found_in(page, lines)
+    assert max(entry.handle[3] - entry.handle[1] for entry in found.values()) < 8
+
+
+def test_the_end_of_a_name_in_the_colour_of_its_curve_is_no_handle_of_the_next() -> None:
+    page = np.full((120, 700, 3), 255, np.uint8)
+    lines = []
+    for x, name, colour in ((40, "first rotary model", BLUE), (228, "other rotary model", ORANGE)):
+        cv2.line(page, (x, 50), (x + 20, 50), colour, 3)
+        blank = np.full_like(page, 255)
+        lines.append(written(blank, name, x + 30, 50))
+        page[(blank < 200).any(axis=2)] = colour
+    found = found_in(page, lines)
+    assert [round(entry.handle[0] / 10) for entry in found.values()][-1] == 23
+
+
+def test_an_initial_is_no_letter_made_of_a_handle() -> None:
+    assert legend._without_symbol("V. cholerae", -1) == "V. cholerae"
+    assert legend._without_symbol("I cholerae", -1) == "cholerae"
+
+
+def test_numbers_name_the_curves_of_a_cycle_of_colours() -> None:
+    cycle = [BLUE, ORANGE, GREEN, (214, 39, 40), (120, 80, 150)]
+    page = np.full((300, 400, 3), 255, np.uint8)
+    lines = []
+    for index in range(7):
+        y = 40 + 24 * index
+        cv2.line(page, (40, y), (70, y), cycle[index % 5], 3)
+        lines.append(written(page, str(5 * index + 5), 82, y))
+    assert set(found_in(page, lines)) == {"5", "10", "15", "20", "25", "30", "35"}
