@@ -7,15 +7,18 @@ no data.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from llava_graph.ocr import Box
+from ocr_worker.charts.areas import Area
 from ocr_worker.charts.axes import ReadCrops
 from ocr_worker.charts.numerals import readings
 from ocr_worker.charts.picture import INK, Picture, mode_colour
@@ -26,13 +29,19 @@ Colour = npt.NDArray[np.float32]
 REACH = 5.0
 """A handle ends within this many text heights of its text; matplotlib's is 2 em long and 0.8 em away, R's up to 4."""
 
+WIDEST = 4.6
+"""Text heights that a handle is wide at most."""
+
+NEXT_TO = 2.2
+"""Text heights between a text and its handle at most."""
+
 COLOURED = 40.0
 """Distance in RGB from which a handle's colour is not that of the text."""
 
 
 FAINT = 34.0
-"""Distance in RGB from the page below which nothing is a handle: paper grain and JPEG noise; pale yellows are 60
-away."""
+"""Distance in RGB from the page below which nothing is a handle: paper grain, JPEG noise, and what keys are filled with
+(#f2f2f2 on white is 23 away); pale yellows are 60 away."""
 
 OTHER_HUE = 0.04
 """One minus the cosine of two colours' ways from the page, from which a text is not written in the curve's hue: orange
@@ -53,6 +62,9 @@ SYMBOLS = "-–—_~=•●○■□▲△▼◆◇★☆*+×口日一|. "
 MARKERS = "●○■□▲△▼◆◇★☆•"
 """Those that no name has within it."""
 
+INITIAL = re.compile(r"[A-Z]\.")
+"""A genus or a first name cut short, as in V. cholerae."""
+
 HANDLE_WIDE = 0.35
 """Text heights from which a coloured piece within a text is the next entry's handle: a patch is as wide as a
 narrow letter."""
@@ -63,11 +75,20 @@ BELOW = 0.15
 INKED = 0.45
 """Share of the ink in a handle's columns that has its colour: a black outline takes half of a small patch."""
 
+PAST_HANDLE = 4
+"""Pixels that a line goes on at both ends of where handles stand if it is none."""
+
 SWALLOWED = 0.2
 """Text heights that a handle within a text's box is wide at least: the shortest line is twice as long."""
 
 LETTERS = 3
 """Pieces of the text's own colour, high as letters, from which they are letters: a handle is one, or has dashes."""
+
+FRAME = 0.2
+"""Text heights that the frame of a legend is thick at most."""
+
+WRITTEN_ON = 0.4
+"""Share of a text's box that has one colour from which it is what the text is written on: letters cover a third."""
 
 NEARER = 0.35
 """Text heights by which a handle must be nearer to one of two texts to be its: OCR boxes are padded by up to 0.3."""
@@ -78,6 +99,9 @@ letter: boxes are padded."""
 
 SAME_HANDLE = 0.3
 """Share of the narrower of two handles that both have, from which they are one."""
+
+SHORTEST_CYCLE = 5
+"""Colours from which a plotting library begins its cycle again."""
 
 BETWEEN_NAMES = 6.0
 BETWEEN_ROWS = 1.5
@@ -102,6 +126,8 @@ class Entry:
     box: Box
     height: float
     direct: bool = False
+    names: bool = True
+    """Whether the name is that of the series; of another panel's legend only how its series are drawn is known."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -151,7 +177,7 @@ def _handles_within(picture: Picture, token: Token) -> list[tuple[int, int]]:
         (int(x), int(x + w - 1))
         for x, y, w, h, size in stats[1:40]
         if w >= max(HANDLE_WIDE * height, 5)
-        and w <= 4.6 * height
+        and w <= WIDEST * height
         and size >= 8
         and coloured[middle, x : x + w].any()
         and float(coloured[:, x : x + w].sum() / max(int(ink[:, x : x + w].sum()), 1)) > INKED
@@ -384,9 +410,9 @@ def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = 
     top, bottom = max(top, 0), min(bottom, picture.height)
     if hi - lo < 3 or bottom - top < 3:
         return None
-    distance = picture.distance[top:bottom, lo:hi]
     pixels = picture.rgb[top:bottom, lo:hi].astype(np.float32)
-    ink = distance > INK
+    distance = _off_ground(picture, token, (slice(top, bottom), slice(lo, hi)))
+    ink = distance > FAINT
     edge = round(x0) - lo if side < 0 else round(x1) - lo
     coloured = ink & (np.linalg.norm(pixels - own, axis=2) > COLOURED) & _off_ray(pixels, own, picture)
     if side < 0:
@@ -396,6 +422,8 @@ def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = 
     for other in beside:
         a, b = max(round(other.box[0]) - lo, 0), max(round(other.box[2]) - lo, 0)
         ink[:, a:b] &= coloured[:, a:b]
+        if other.width > WIDEST * height:  # else it may be the handle, read as letters
+            ink[:, a:b] &= _off_ray(pixels[:, a:b], _text_colour(picture, other), picture)
     found = _handle(ink, coloured, edge, side, height)
     if found is None:
         return None
@@ -411,6 +439,24 @@ def _entry(picture: Picture, token: Token, side: int, beside: Sequence[Token] = 
         name = _without_symbol(name, side)
     box = (min(handle[0], x0), min(y0, handle[1]), max(handle[2], x1), max(y1, handle[3]))
     return Entry(name, token.line, colour, handle, box, height)
+
+
+def _off_ground(picture: Picture, token: Token, part: tuple[slice, slice]) -> npt.NDArray[np.float32]:
+    """The distance of a part of the picture from its ground and from what a text is written on, whichever is nearer: a
+    legend may have a filling of its own, which is ink on the ground of its panel."""
+    x0, y0, x1, y1 = (round(edge) for edge in token.box)
+    box = slice(max(y0, 0), y1), slice(max(x0, 0), x1)
+    written = picture.rgb[box].reshape(-1, 3)
+    if not len(written):
+        return picture.distance[part]
+    ground = mode_colour(written)
+    on_ground = np.linalg.norm(written.astype(np.float32) - ground, axis=1) <= INK / 2
+    is_ink = float(np.median(picture.distance[box].ravel()[on_ground])) > INK
+    if not is_ink or on_ground.mean() < WRITTEN_ON:
+        return picture.distance[part]
+    # Keys may be filled with the ground of the panel, or with a shade between the two.
+    filled = np.linalg.norm(picture.rgb[part].astype(np.float32) - ground, axis=2)
+    return np.asarray(np.minimum(filled, picture.distance[part]), np.float32)
 
 
 def _goes_on(picture: Picture, colour: Colour, column: int, rows: tuple[int, int], height: float) -> bool:
@@ -459,49 +505,64 @@ def _handle(
 ) -> tuple[int, int, int, int, npt.NDArray[np.bool_]] | None:
     """The box and pixels of the handle within a strip; `edge` is where the text begins in it."""
     rows, columns = ink.shape
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    upright = _upright(ink, max(3, round(FRAME * height)))
+    _, whole = cv2.connectedComponents(ink.astype(np.uint8), connectivity=8)
+    crossed = set(whole[0, upright].tolist())
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink & ~upright).astype(np.uint8), connectivity=8)
+    origins: dict[int, int] = {}
     pieces = []
     for index in range(1, min(count, 60)):
         x, y, w, h, size = (int(v) for v in stats[index])
         gap = edge - (x + w) if side < 0 else x - edge
-        if h >= rows and w <= max(3, 0.2 * height):  # a legend's frame or a vertical line
-            continue
+        piece = labels[y : y + h, x : x + w] == index
         if gap < -2.3 * height or size < 3 or (x == 0 and side < 0) or (x + w == columns and side > 0):
             continue
         if y + h < rows * 0.3 or y > rows * 0.7:  # what stands above or below the middle is of another line
             continue
-        share = float(coloured[y : y + h, x : x + w][labels[y : y + h, x : x + w] == index].mean())
+        share = float(coloured[y : y + h, x : x + w][piece].mean())
         if share < 0.3 and gap < 0.25 * height and h >= 0.45 * rows and w < 0.8 * height:
             continue  # the text's first letter, outside of its box
         pieces.append((gap, x, y, w, h, index, share))
+        origins[index] = int(whole[y : y + h, x : x + w][piece][0])
     outside = [piece for piece in pieces if piece[0] >= -0.3 * height]
     # A letter's tinted edge is narrower than any handle.
     inside = [p for p in pieces if p[0] < -0.3 * height and p[6] > 0.5 and p[3] >= SWALLOWED * height]
     # Within the text only where OCR took the handle for a letter: then what stands far outside is data.
     pieces = inside if inside and min((p[0] for p in outside), default=height) > 0.9 * height else outside or pieces
-    if any(piece[6] > 0.5 for piece in pieces):
+    if any(piece[6] > 0.5 and piece[0] <= NEXT_TO * height for piece in pieces):  # what is further away may be data
         pieces = [piece for piece in pieces if piece[6] > 0.3]
     if not pieces:
         return None
     pieces.sort()
     nearest = pieces[0]
-    if nearest[0] > 2.2 * height:
+    if nearest[0] > NEXT_TO * height:
         return None
     chosen = [nearest]
     for piece in pieces[1:]:  # dashes, and a marker in front of a line
         reach = max(p[1] + p[3] for p in chosen) if side > 0 else min(p[1] for p in chosen)
         space = reach - (piece[1] + piece[3]) if side < 0 else piece[1] - reach
         is_data = piece[4] >= rows > nearest[4]  # a bar or a curve beside the legend goes on above and below
-        if space <= 0.75 * height and not is_data:
+        # What hangs on to a frame or a spine beside the handle: its corner, ticks.
+        is_frame = origins[piece[5]] in crossed and origins[piece[5]] != origins[nearest[5]]
+        if space <= 0.75 * height and not is_data and not is_frame:
             chosen.append(piece)
+    if origins[nearest[5]] in crossed and len(chosen) == 1 and nearest[6] <= 0.5:
+        return None  # a corner of a frame: a line that a grid crosses goes on behind it
     if sum(p[4] > 0.35 * height for p in chosen if p[6] <= 0.5) >= LETTERS and not any(p[6] > 0.5 for p in chosen):
         return None  # letters of a text that was not read
     x0, y0 = min(p[1] for p in chosen), min(p[2] for p in chosen)
     x1, y1 = max(p[1] + p[3] for p in chosen), max(p[2] + p[4] for p in chosen)
-    if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > 4.6 * height:
+    if x1 - x0 < max(3, 0.15 * height) or x1 - x0 > WIDEST * height:
         return None
     mask = np.isin(labels, [p[5] for p in chosen])
     return x0, y0, x1, y1, mask
+
+
+def _upright(ink: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.bool_]:
+    """The columns, [width], of lines as high as the strip and at most so many pixels wide: frames, spines, grids."""
+    full = np.asarray(ink.all(axis=0), np.uint8)
+    wide = cv2.morphologyEx(full[None], cv2.MORPH_OPEN, np.ones((1, most + 1), np.uint8))[0]
+    return np.asarray((full > 0) & (wide == 0), np.bool_)
 
 
 def _handle_colour(pixels: npt.NDArray[np.uint8], distance: npt.NDArray[np.float32]) -> Colour:
@@ -521,7 +582,7 @@ def _without_symbol(name: str, side: int) -> str:
     """The text without the letter that OCR made of the handle."""
     parts = name.split()
     if side < 0:
-        if len(parts) > 1 and (len(parts[0]) <= 2 and not parts[0].isdigit()):
+        if len(parts) > 1 and len(parts[0]) <= 2 and not parts[0].isdigit() and not INITIAL.fullmatch(parts[0]):
             return " ".join(parts[1:])
         if len(name) > 3 and name[0] in "Il|1" and name[1].isupper() and name[2].islower():  # a patch as a letter
             return name[1:]
@@ -551,8 +612,10 @@ def _grouped(entries: list[Entry]) -> list[Entry]:
     for first in entries:
         keys = {e.key for e in found}
         if first.key not in keys:
-            column = [e for e in entries if e.key not in keys and _is_below(first, e)]
-            found += column if len(column) >= 2 and _is_column(column) else []
+            rest = [e for e in entries if e.key not in keys]
+            column = [e for e in rest if _is_below(first, e)]
+            row = [e for e in rest if _is_beside(first, e) and any(_like(e, other) for other in best)]
+            found += column if len(column) >= 2 and _is_column(column) else row if _is_row(row) else []
     return found
 
 
@@ -565,13 +628,37 @@ def _is_below(a: Entry, b: Entry) -> bool:
 def _is_column(entries: Sequence[Entry]) -> bool:
     """Whether handles of different colours stand exactly below each other, as numbers at bars and points do not."""
     starts, ends = [e.handle[0] for e in entries], [e.handle[2] for e in entries]
-    apart = min(float(np.linalg.norm(a.colour - b.colour)) for i, a in enumerate(entries) for b in entries[:i])
     slack = max(3.0, BELOW * min(e.height for e in entries))
-    return max(starts) - min(starts) <= slack and max(ends) - min(ends) <= slack and apart > COLOURED
+    return max(starts) - min(starts) <= slack and max(ends) - min(ends) <= slack and _differ(entries)
+
+
+def _differ(entries: Sequence[Entry]) -> bool:
+    """Whether handles have different colours. A cycle of colours begins again behind its last one."""
+    known: list[Colour] = []
+    for entry in entries:
+        if all(float(np.linalg.norm(entry.colour - colour)) > COLOURED for colour in known):
+            known.append(entry.colour)
+    return len(known) == len(entries) or len(known) >= SHORTEST_CYCLE
+
+
+def _is_beside(a: Entry, b: Entry) -> bool:
+    """Whether two handles of one size stand in one row."""
+    wide, other = a.handle[2] - a.handle[0], b.handle[2] - b.handle[0]
+    return abs(wide - other) <= 2 and abs(_middle(a) - _middle(b)) <= BELOW * min(a.height, b.height)
+
+
+def _is_row(entries: Sequence[Entry]) -> bool:
+    """Whether entries in one row follow each other as those of a legend do."""
+    if len(entries) < 2:
+        return False
+    ordered = sorted(entries, key=lambda e: e.box[0])
+    gaps = [b.box[0] - a.box[2] for a, b in itertools.pairwise(ordered)]
+    return max(gaps) <= BETWEEN_NAMES * min(e.height for e in entries) and _differ(entries)
 
 
 def _aligned(a: Entry, b: Entry) -> bool:
-    return abs(a.handle[0] - b.handle[0]) <= 0.5 * a.height + 2 or abs(a.handle[2] - b.handle[2]) <= 0.5 * a.height + 2
+    slack = 0.5 * min(a.height, b.height) + 2
+    return abs(a.handle[0] - b.handle[0]) <= slack or abs(a.handle[2] - b.handle[2]) <= slack
 
 
 def _like(a: Entry, b: Entry) -> bool:
@@ -633,7 +720,11 @@ def _entry_at(picture: Picture, token: Token, model: Entry) -> Entry | None:
     top, bottom = max(round(token.y - 0.4 * token.height), 0), round(token.y + 0.4 * token.height)
     distance = picture.distance[top:bottom, lo:hi]
     ink = distance > INK
+    around = picture.distance[top:bottom, max(lo - PAST_HANDLE, 0) : hi + PAST_HANDLE] > INK
+    ink = ink & ~np.asarray(around.all(axis=1))[:, None]  # a legend's frame, or a grid line
     if not ink.size or ink.sum() < 3 or ink.any(axis=0).mean() < 0.3:
+        return None
+    if not ink[:, : ink.shape[1] // 2 + 1].any():  # the first letter of a text that begins there
         return None
     rows = np.flatnonzero(ink.any(axis=1))
     colour = _handle_colour(picture.rgb[top:bottom, lo:hi][ink], distance[ink])
@@ -656,7 +747,53 @@ def _are_close(a: Entry, b: Entry) -> bool:
     height = max(a.height, b.height)
     across = max(a.box[0] - b.box[2], b.box[0] - a.box[2])
     down = max(a.box[1] - b.box[3], b.box[1] - a.box[3])
-    return across <= BETWEEN_NAMES * height and down <= BETWEEN_ROWS * height
+    # Legends of two panels may meet at a corner.
+    return across <= BETWEEN_NAMES * height and down <= BETWEEN_ROWS * height and min(across, down) < 0
+
+
+def homes(groups: Sequence[Sequence[Entry]], areas: Sequence[Area]) -> list[Area | None]:
+    """The panel that each legend stands at: all at the same side of theirs, or each nearest to another one. None where
+    that is not sure, as between two panels with no other legend."""
+    boxes = [_around(group) for group in groups]
+    found: list[list[Area]] = []
+    for side in ("left", "above", "right", "below"):
+        at = [min(_at_side(box, side, areas), default=None, key=partial(_away, box)) for box in boxes]
+        known = [area for area in at if area is not None]
+        if len({area.box for area in known}) == len(groups):
+            found.append(known)
+    if not found and len(groups) == len(areas):
+        closest = [nearest(group, areas) for group in groups]
+        found += [closest] if len({area.box for area in closest}) == len(groups) else []
+    if not found or any(a is not b for other in found[1:] for a, b in zip(found[0], other, strict=True)):
+        return [None] * len(groups)
+    return list(found[0])
+
+
+def nearest(entries: Sequence[Entry], areas: Sequence[Area]) -> Area:
+    """The panel that a legend stands nearest to."""
+    return min(areas, key=lambda area: min(_away(entry.box, area) for entry in entries))
+
+
+def _around(entries: Sequence[Entry]) -> Box:
+    boxes = [entry.box for entry in entries]
+    return min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
+
+
+def _away(box: Box, area: Area) -> float:
+    """How far a box lies outside of an area, in pixels."""
+    x0, y0, x1, y1 = box
+    return float(max(area.x0 - x1, x0 - area.x1, 0.0) + max(area.y0 - y1, y0 - area.y1, 0.0))
+
+
+def _at_side(box: Box, side: str, areas: Sequence[Area]) -> list[Area]:
+    """The areas at which a box stands, for the most part not past their ends."""
+    x0, y0, x1, y1 = box
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    if side in ("left", "right"):
+        level = [a for a in areas if min(y1, a.y1) - max(y0, a.y0) > 0.5 * (y1 - y0)]
+        return [a for a in level if (x < a.x0 if side == "left" else x > a.x1)]
+    aligned = [a for a in areas if min(x1, a.x1) - max(x0, a.x0) > 0.5 * (x1 - x0)]
+    return [a for a in aligned if (y < a.y0 if side == "above" else y > a.y1)]
 
 
 def direct_labels(

@@ -182,9 +182,11 @@ def _panel(
     reread: ReadCrops | None,
 ) -> Panel:
     area = layout.area
-    own = _entries_of(area, entries, layouts, tokens)
+    own, is_others = _entries_of(area, entries, layouts, tokens)
     blocked = [*legend.region(own), *_texts_inside(figure, area, tokens)]
     view = colours.view(figure, area, blocked)
+    if is_others and not _are_drawn(view, own):
+        own = [replace(entry, names=False) for entry in own]
     if min(view.width, view.height) < areas_.MIN_SIDE - 8:
         raise AbstainError("low_resolution")
     known = [entry.colour for entry in own]
@@ -199,7 +201,8 @@ def _panel(
     if _has_second_axis(figure, layout, layouts, tokens, y):
         raise AbstainError("twin_axes")
     deadline.check()
-    bars = _bars(figure, layout, view, own, others, x, y, tokens, taken, reread, deadline)
+    named = [entry for entry in own if entry.names]
+    bars = _bars(figure, layout, view, named, others, x, y, tokens, taken, reread, deadline)
     if bars is not None:
         return bars
     return _curves_or_points(figure, layout, view, own, others, x, y, tokens, taken, deadline)
@@ -216,23 +219,34 @@ def _scale(
 
 def _entries_of(
     area: Area, entries: Sequence[Entry], layouts: Sequence[_Layout], tokens: Sequence[Token]
-) -> list[Entry]:
-    """The legend entries of a panel: those within it, else those outside of all panels."""
+) -> tuple[list[Entry], bool]:
+    """The legend entries of a panel, and whether they may be another's: those within it, those beside it, or those
+    that stand elsewhere where there are no more."""
     inside = [e for e in entries if _inside(e, area)]
     if inside:
-        return inside
+        return inside, False
     outside = [e for e in entries if not any(_inside(e, layout.area) for layout in layouts)]
+    if len(layouts) == 1:
+        return outside, False
     groups = legend.grouped_apart(outside)
-    if len(layouts) > 1 and len(groups) == len(layouts):
-        nearest = [min((o.area for o in layouts), key=partial(_nearest_of, group)) for group in groups]
-        if len({other.box for other in nearest}) == len(layouts):  # each panel has a legend of its own beside it
-            return [e for group, other in zip(groups, nearest, strict=True) if other is area for e in group]
-    if len(layouts) > 1 and _has_other_names(area, tokens, entries):
-        return []  # a legend of its own that was not read
-    if len(layouts) > 1 and not outside:
+    areas = [layout.area for layout in layouts]
+    homes = legend.homes(groups, areas)
+    if len(groups) > 1 and (None not in homes or len({legend.nearest(group, areas).box for group in groups}) > 1):
+        # Each panel has a legend of its own beside it.
+        return [e for group, home in zip(groups, homes, strict=True) if home is area for e in group], False
+    if _has_other_names(area, tokens, entries):
+        return [], False  # a legend of its own that was not read
+    if not outside:
         # Panels that share a legend have it in one of them only; where several have one, a name is of one colour.
-        return list({entry.name: entry for entry in reversed(entries)}.values())[::-1]
-    return outside
+        return list({entry.name: entry for entry in reversed(entries)}.values())[::-1], True
+    return outside, legend.homes([outside], areas) != [None]
+
+
+def _are_drawn(view: View, own: Sequence[Entry]) -> bool:
+    """Whether all colours of a legend are drawn in a panel; of greys that cannot be told from its texts and lines."""
+    found = colours.discover(view)
+    wanted = [e.colour for e in own if not colours.is_neutral(e.colour, view.ground)]
+    return all(any(colours.is_shade(colour, other, view.ground) for other in found) for colour in wanted)
 
 
 def _has_other_names(area: Area, tokens: Sequence[Token], entries: Sequence[Entry]) -> bool:
@@ -241,16 +255,6 @@ def _has_other_names(area: Area, tokens: Sequence[Token], entries: Sequence[Entr
     known = {entry.name.strip().casefold() for entry in entries}
     inside = [t for t in tokens if area.x0 < t.x < area.x1 and area.y0 < t.y < area.y1 and not t.numerals]
     return sum(legend.could_name(t) and t.text.strip().casefold() not in known for t in inside) > 1
-
-
-def _distance(entry: Entry, area: Area) -> float:
-    """How far an entry lies outside of an area, in pixels."""
-    x0, y0, x1, y1 = entry.box
-    return float(max(area.x0 - x1, x0 - area.x1, 0.0) + max(area.y0 - y1, y0 - area.y1, 0.0))
-
-
-def _nearest_of(group: Sequence[Entry], area: Area) -> float:
-    return min(_distance(entry, area) for entry in group)
 
 
 def _inside(entry: Entry, area: Area) -> bool:
@@ -624,7 +628,7 @@ def _curves_or_points(
         return replace(empty, abstained="kind_not_read")
     wanted = "curve" if kind == "line" else "points"
     kept = [s for s, form in zip(series, forms, strict=True) if form.form == wanted and _is_data(s, own, view)]
-    if not own:
+    if not any(entry.names for entry in own):
         kept = _with_direct_names(figure, view, kept, tokens, taken)
     if not kept:
         return replace(empty, kind="other", abstained="kind_unknown")
@@ -638,7 +642,7 @@ def _curves_or_points(
     if kind == "scatter":
         if x is None:
             return replace(empty, abstained="axis_not_calibrated")
-        found = scatter.read_scatter(view, kept, x, y, figure.scale)
+        found = _without_wrong_names(scatter.read_scatter(view, kept, x, y, figure.scale), kept)
         if len(found) > 1:
             found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
         panel = replace(empty, series=tuple(found))
@@ -655,15 +659,22 @@ def _curves_or_points(
         Series(s.name, s.line, s.colour, abstained="low_coverage") if _leaves(figure, k.layer, view) else s
         for s, k in zip(found, kept, strict=True)
     ]
+    found = _without_wrong_names(found, kept)
     if len(found) > 1:
         # A colour that the legend does not name is a reference line or a rest of an edge, and of several curves without
         # names none can be spoken of.
         found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
     drawn = {s.entry.key for s in kept if s.entry is not None}
-    missing = [e for e in own if e.key not in drawn]
+    missing = [e for e in own if e.names and e.key not in drawn]
     found += [Series(e.name, e.line, colours.code(e.colour), abstained=_why_missing(e, own, view)) for e in missing]
     panel = replace(empty, series=tuple(found))
     return replace(panel, series=_with_facts(panel))
+
+
+def _without_wrong_names(found: Sequence[Series], kept: Sequence[Named]) -> list[Series]:
+    """The series of `kept`, those without a name that are drawn as one of another panel."""
+    nameless = [named.entry is not None and not named.entry.names for named in kept]
+    return [replace(s, name=None, line=None) if no else s for s, no in zip(found, nameless, strict=True)]
 
 
 def _is_grey(colour: colours.Colour, view: View) -> bool:

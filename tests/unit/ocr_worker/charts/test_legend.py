@@ -9,9 +9,10 @@ import numpy as np
 
 from llava_graph.ocr import Line
 from ocr_worker.charts import legend, picture, texts
+from ocr_worker.charts.areas import Area
 from ocr_worker.charts.legend import Entry
 from ocr_worker.charts.picture import Picture, Pixels
-from tests.unit.ocr_worker.charts.drawing import BLUE, ORANGE
+from tests.unit.ocr_worker.charts.drawing import BLUE, GREEN, ORANGE
 
 GREY = (60, 60, 60)
 
@@ -177,3 +178,145 @@ def test_a_name_with_a_dash_is_a_name() -> None:
     page = np.full((120, 600, 3), 255, np.uint8)
     cv2.line(page, (30, 50), (52, 50), BLUE, 2)
     assert set(found_in(page, [written(page, "Norway - north", 60, 50)])) == {"Norway - north"}
+
+
+def test_two_rows_of_names_are_two_legends() -> None:
+    page = np.full((200, 600, 3), 255, np.uint8)
+    lines = []
+    for y, x, names in ((40, 60, ("North", "East")), (150, 90, ("Slow", "Fast", "Idle"))):
+        for index, (name, colour) in enumerate(zip(names, (BLUE, ORANGE, GREEN), strict=False)):
+            at = x + 140 * index
+            cv2.line(page, (at, y), (at + 28, y), colour, 3)
+            lines.append(written(page, name, at + 38, y))
+    assert set(found_in(page, lines)) == {"North", "East", "Slow", "Fast", "Idle"}
+
+
+def test_the_corner_of_a_frame_is_no_part_of_a_handle() -> None:
+    page = np.full((160, 400, 3), 255, np.uint8)
+    cv2.rectangle(page, (34, 43), (160, 89), (180, 180, 180), 2)
+    lines = []
+    for y, name, colour in ((54, "Rice", BLUE), (78, "Wheat", ORANGE)):
+        cv2.line(page, (46, y), (76, y), colour, 3)
+        lines.append(written(page, name, 88, y))
+    assert min(entry.handle[0] for entry in found_in(page, lines).values()) >= 44
+
+
+def test_names_on_a_filling_of_their_own_have_their_handles() -> None:
+    page = np.full((300, 500, 3), 255, np.uint8)
+    page[20:280, 60:480] = (229, 236, 246)
+    page[40:100, 300:440] = (247, 249, 252)
+    lines = []
+    for y, name, colour in ((56, "Rice", BLUE), (82, "Wheat", ORANGE)):
+        cv2.line(page, (308, y), (338, y), colour, 3)
+        lines.append(written(page, name, 350, y))
+    found = found_in(page, lines)
+    assert set(found) == {"Rice", "Wheat"}
+    assert max(entry.handle[3] - entry.handle[1] for entry in found.values()) < 8
+
+
+def test_a_curve_further_away_does_not_hide_a_handle_in_the_colour_of_the_text() -> None:
+    page = np.full((160, 400, 3), 255, np.uint8)
+    lines = []
+    for y, name, colour in ((50, "Rice", GREY), (74, "Wheat", ORANGE)):
+        cv2.line(page, (100, y), (130, y), colour, 3)
+        lines.append(written(page, name, 140, y))
+    cv2.line(page, (56, 40), (70, 60), ORANGE, 2)
+    assert set(found_in(page, lines)) == {"Rice", "Wheat"}
+
+
+def test_a_title_below_a_legend_is_no_name() -> None:
+    page = np.full((160, 500, 3), 255, np.uint8)
+    lines = []
+    for x, name, colour in ((40, "Kenya", BLUE), (180, "Japan", ORANGE)):
+        cv2.line(page, (x, 60), (x + 40, 60), colour, 1)
+        lines.append(written(page, name, x + 52, 60))
+    cv2.rectangle(page, (24, 44), (300, 76), (0, 0, 0), 1)
+    lines.append(written(page, "Year", 214, 38))
+    assert set(found_in(page, lines)) == {"Kenya", "Japan"}
+
+
+def entry_at(x0: float, y0: float, x1: float, y1: float) -> Entry:
+    return Entry("Name", 0, np.zeros(3, np.float32), (x0, y0, x0 + 20, y1), (x0, y0, x1, y1), y1 - y0)
+
+
+def test_legends_that_meet_at_a_corner_are_two() -> None:
+    beside, above = entry_at(440, 150, 570, 185), entry_at(690, 110, 960, 140)
+    assert len(legend.grouped_apart([beside, above])) == 2
+    assert len(legend.grouped_apart([beside, entry_at(600, 150, 740, 185)])) == 1
+
+
+UPPER, LOWER = Area(80, 30, 400, 200), Area(80, 300, 400, 470)
+
+
+def test_legends_below_panels_are_of_those_though_the_next_panel_is_nearer() -> None:
+    first, second = [entry_at(100, 260, 300, 280)], [entry_at(100, 530, 300, 550)]
+    assert legend.nearest(first, [UPPER, LOWER]) is LOWER
+    assert legend.homes([first, second], [UPPER, LOWER]) == [UPPER, LOWER]
+
+
+def test_a_legend_between_two_panels_is_of_neither_surely() -> None:
+    assert legend.homes([[entry_at(100, 260, 300, 280)]], [UPPER, LOWER]) == [None]
+
+
+def test_legends_at_different_sides_are_of_the_nearest_panels() -> None:
+    legends = [[entry_at(420, 40, 520, 60)], [entry_at(100, 260, 300, 280)]]
+    assert legend.homes(legends, [UPPER, LOWER]) == [UPPER, LOWER]
+
+
+def test_a_grid_behind_a_legend_is_no_handle() -> None:
+    ink = np.zeros((20, 120), np.bool_)
+    ink[10:12, 94:104] = True  # within the box of the text, which begins at 90
+    coloured = ink.copy()
+    ink[:, 60] = ink[2, 55:90] = True
+    found = legend._handle(ink, coloured, 90, -1, 18.0)
+    assert found is not None
+    assert found[:4] == (94, 10, 104, 12)
+
+
+def test_a_grid_that_crosses_a_grey_handle_leaves_its_halves() -> None:
+    page = np.full((200, 400, 3), 255, np.uint8)
+    lines = []
+    for y, name, colour in ((56, "Rice", BLUE), (80, "Wheat", (150, 150, 150))):
+        cv2.line(page, (90, y), (130, y), colour, 3)
+        lines.append(written(page, name, 142, y))
+    page[:, 116:118] = (200, 200, 200)
+    assert [round(entry.handle[0] / 10) for entry in found_in(page, lines).values()] == [9, 9]
+
+
+def test_the_filling_of_a_key_is_no_handle() -> None:
+    page = np.full((200, 400, 3), 255, np.uint8)
+    page[44:92, 96:120] = (242, 242, 242)
+    lines = []
+    for y, name, colour in ((56, "Rice", BLUE), (80, "Wheat", ORANGE)):
+        cv2.line(page, (98, y), (118, y), colour, 3)
+        lines.append(written(page, name, 128, y))
+    found = found_in(page, lines)
+    assert max(entry.handle[3] - entry.handle[1] for entry in found.values()) < 8
+
+
+def test_the_end_of_a_name_in_the_colour_of_its_curve_is_no_handle_of_the_next() -> None:
+    page = np.full((120, 700, 3), 255, np.uint8)
+    lines = []
+    for x, name, colour in ((40, "first rotary model", BLUE), (228, "other rotary model", ORANGE)):
+        cv2.line(page, (x, 50), (x + 20, 50), colour, 3)
+        blank = np.full_like(page, 255)
+        lines.append(written(blank, name, x + 30, 50))
+        page[(blank < 200).any(axis=2)] = colour
+    found = found_in(page, lines)
+    assert [round(entry.handle[0] / 10) for entry in found.values()][-1] == 23
+
+
+def test_an_initial_is_no_letter_made_of_a_handle() -> None:
+    assert legend._without_symbol("V. cholerae", -1) == "V. cholerae"
+    assert legend._without_symbol("I cholerae", -1) == "cholerae"
+
+
+def test_numbers_name_the_curves_of_a_cycle_of_colours() -> None:
+    cycle = [BLUE, ORANGE, GREEN, (214, 39, 40), (120, 80, 150)]
+    page = np.full((300, 400, 3), 255, np.uint8)
+    lines = []
+    for index in range(7):
+        y = 40 + 24 * index
+        cv2.line(page, (40, y), (70, y), cycle[index % 5], 3)
+        lines.append(written(page, str(5 * index + 5), 82, y))
+    assert set(found_in(page, lines)) == {"5", "10", "15", "20", "25", "30", "35"}

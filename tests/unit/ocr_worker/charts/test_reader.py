@@ -778,6 +778,33 @@ def test_ink_beside_another_curve_is_the_edge_of_that() -> None:
     assert not lines._on_curves(rows, 90.0, [curve]).any()
 
 
+def test_a_panel_without_all_colours_of_the_legend_of_another_has_other_names() -> None:
+    left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
+    right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
+    for panel in (left, right):
+        panel.curve(lambda x: 10 + 7 * x, BLUE).curve(lambda x: 70 - 4 * x, ORANGE)
+    left.curve(lambda x: 95 - x, GREEN).legend(["Up", "Down", "Top"], [BLUE, ORANGE, GREEN], x=300, y=320)
+    left.image = np.minimum(left.image, right.image)
+    left.lines = left.lines + right.lines
+    first, second = read(left).panels
+    assert set(claimed(first)) == {"Up", "Down", "Top"}
+    assert not claimed(second)
+    assert {series.abstained for series in second.series} == {"unnamed_series"}
+
+
+def test_a_lone_curve_is_drawn_as_the_legend_of_another_panel_shows() -> None:
+    left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
+    right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
+    left.curve(lambda x: 10 + 7 * x, BLUE, marker=7).curve(lambda x: 70 - 4 * x, ORANGE, marker=7)
+    left.legend(["Up", "Down"], [BLUE, ORANGE], x=120, y=50)
+    right.curve(lambda x: 90 - 60 * np.tanh(x / 2), BLUE, start=1, end=9, marker=7)
+    left.image = np.minimum(left.image, right.image)
+    left.lines = left.lines + right.lines
+    _, second = read(left).panels
+    (series,) = second.series
+    assert (series.name, series.line, series.abstained) == (None, None, None)
+
+
 def test_a_legend_below_two_panels_is_of_both() -> None:
     left = Figure(width=1000, height=520, area=(80, 30, 450, 400)).axes()
     right = Figure(width=1000, height=520, area=(580, 30, 950, 400)).axes()
