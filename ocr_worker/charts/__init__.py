@@ -10,6 +10,7 @@
     colours   which pixel has which colour
     kinds     curves, bars, points or something that is not read
     tracing   from pixels to a curve
+    errorbars   the middles of error bars at a curve's ends
     lines, bars, scatter   the readers of the three families
     checks    what must hold before anything is claimed
     remote    the same interface served by a model behind an OpenAI endpoint (optional)

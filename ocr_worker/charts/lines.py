@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from llava_graph.chart import Point, Series
 from llava_graph.curves import Range, range_of, trend
+from ocr_worker.charts import errorbars
 from ocr_worker.charts.axes import Scale
 from ocr_worker.charts.checks import redrawing_agrees
 from ocr_worker.charts.colours import INSET, Layer, View, are_alike, code
@@ -121,6 +122,7 @@ def read_lines(
             traces.append(_traced(area, index, series, deadline))
         except DeadlineError:  # the curves that were traced in time are as right as without the others
             traces.append("deadline")
+    traces, barred = _with_bars_at_ends(series, traces)
     known = [t for t in traces if isinstance(t, Trace)]
     if not known and "deadline" in traces:
         raise DeadlineError
@@ -138,9 +140,9 @@ def read_lines(
         others = _others(series, index)
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
-        unsure = _unsure_ends(area, named, traced, alone, (first, last))
+        unsure = _unsure_ends(area, named, traced, alone, barred[index], (first, last))
         loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
-        rough, reached = _rough_ends(named, traced)
+        rough, reached = _rough_ends(named, traced, barred[index])
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
         pieces = _pieces_beyond(named.layer.mask, traced)
         strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, pieces, strict=True)]
@@ -162,6 +164,23 @@ def read_lines(
             else Series(name, line, colour, abstained="low_coverage")
         )
     return found, x
+
+
+def _with_bars_at_ends(
+    series: Sequence[Named], traces: Sequence[Trace | str]
+) -> tuple[list[Trace | str], list[tuple[bool, bool]]]:
+    """The curves with their ends in the middles of error bars, and which ends of each have one."""
+    found: list[Trace | str] = []
+    barred: list[tuple[bool, bool]] = []
+    for named, traced in zip(series, traces, strict=True):
+        if isinstance(traced, Trace):
+            ended, has_bars = errorbars.with_bars_at_ends(traced, named.layer.mask, _marker_px(named.entry))
+            found.append(ended)
+            barred.append(has_bars)
+        else:
+            found.append(traced)
+            barred.append((False, False))
+    return found, barred
 
 
 def _most_covered(traced: Trace, may_go_on: bool, strays: Sequence[Sequence[float]], height: int) -> float:
@@ -349,17 +368,24 @@ def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[Trac
 
 
 def _unsure_ends(
-    area: View, named: Named, traced: Trace, alone: tuple[bool, bool], extent: tuple[int, int]
+    area: View,
+    named: Named,
+    traced: Trace,
+    alone: tuple[bool, bool],
+    barred: tuple[bool, bool],
+    extent: tuple[int, int],
 ) -> tuple[bool, bool]:
-    """Whether ink of the curve's colour, a legend or a text follows its left and its right end. `extent`: the first and
-    last column of all curves; where one goes further, a legend may well cut off several of the others at once."""
+    """Whether ink of the curve's colour, a legend or a text follows its left and its right end. `barred`: whether an
+    error bar stands there, whose caps are no more of the curve. `extent`: the first and last column of all curves;
+    where one goes further, a legend may well cut off several of the others at once."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
     counts = mask.sum(axis=0) >= max(0.5 * traced.stroke, 1)
-    slack = round(max(traced.stroke, 0.6 * marker)) + 5
+    usual = round(max(traced.stroke, 0.6 * marker)) + 5
+    slack = [max(usual, errorbars.reach(traced, marker)) if has_bar else usual for has_bar in barred]
     first, last = int(traced.columns[0]), int(traced.columns[-1])
     rest = (
-        int(counts[: max(first - slack, 0)].sum()) >= REST,
-        int(counts[last + slack + 1 :].sum()) >= REST,
+        int(counts[: max(first - slack[0], 0)].sum()) >= REST,
+        int(counts[last + slack[1] + 1 :].sum()) >= REST,
     )
     found = []
     reach = round(traced.stroke) + 4
@@ -386,11 +412,17 @@ def _leads_under(area: View, traced: Trace, at: int) -> bool:
     return bool(inside.sum() >= 3 and (~area.free[rows[inside], columns[inside]]).mean() > 0.5)
 
 
-def _rough_ends(named: Named, traced: Trace) -> tuple[tuple[bool, bool], tuple[float | None, float | None]]:
+def _rough_ends(
+    named: Named, traced: Trace, barred: tuple[bool, bool]
+) -> tuple[tuple[bool, bool], tuple[float | None, float | None]]:
     """Whether a jagged or steep piece of the curve holds its left and its right end, so that the values there are not
-    known, and the row to which such a piece reaches beyond the rest of the curve, which is known."""
+    known, and the row to which such a piece reaches beyond the rest of the curve, which is known. `barred`: whether
+    what is steep there is an error bar."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
-    rough = _is_rough(mask, traced, 0, marker), _is_rough(mask, traced, -1, marker)
+    rough = (
+        not barred[0] and _is_rough(mask, traced, 0, marker),
+        not barred[1] and _is_rough(mask, traced, -1, marker),
+    )
     most = ROUGH_END / 2 * mask.shape[0]
     reached: list[float | None] = []
     for at, found in ((0, rough[0]), (-1, rough[1])):
