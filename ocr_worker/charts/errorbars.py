@@ -60,7 +60,7 @@ def with_bars_at_ends(traced: Trace, mask: Mask, marker_px: float) -> tuple[Trac
         bar = _at_end(traced, columns, lengths, marker_px, side)
         found.append(bar is not None)
         if bar is not None:
-            traced = _ended_at(traced, bar, reach(traced, marker_px), side)
+            traced = _ended_at(traced, bar, _reach(traced, marker_px), side)
     return traced, (found[0], found[1])
 
 
@@ -76,14 +76,14 @@ def _on_curve(traced: Trace, mask: Mask) -> _Columns:
     return _Columns(found[0], found[1], found[2], course, mask.shape[0])
 
 
-def reach(traced: Trace, marker_px: float) -> int:
+def _reach(traced: Trace, marker_px: float) -> int:
     """Columns within which an end's error bar stands: a cap or a marker goes further out than its point."""
     return round(max(2 * traced.stroke + 4, marker_px)) + 4
 
 
 def _along(traced: Trace, columns: _Columns, marker_px: float) -> npt.NDArray[np.float64]:
     """Lengths of the error bars between the ends; empty where most tall places are none."""
-    away = reach(traced, marker_px)
+    away = _reach(traced, marker_px)
     first, last = int(traced.columns[0]) + away, int(traced.columns[-1]) - away
     tall = columns.sizes > max(TALL * traced.stroke + 2, 1.2 * marker_px)
     tall[: max(first, 0)] = tall[max(last, 0) :] = False
@@ -111,7 +111,7 @@ def _at_end(
     traced: Trace, columns: _Columns, lengths: npt.NDArray[np.float64], marker_px: float, side: int
 ) -> tuple[int, float] | None:
     """The column and the middle row of the error bar at the left or right end, if there is one like the others."""
-    away, step = reach(traced, marker_px), 1 if side == 0 else -1
+    away, step = _reach(traced, marker_px), 1 if side == 0 else -1
     end = int(traced.columns[-side])
     near = np.arange(max(end - away, 0), min(end + away + 1, len(columns.sizes)))
     sizes = columns.sizes[near]

@@ -22,6 +22,7 @@ from ocr_worker.charts.checks import redrawing_agrees
 from ocr_worker.charts.colours import INSET, Layer, View, are_alike, code
 from ocr_worker.charts.deadline import Deadline
 from ocr_worker.charts.errors import AbstainError, DeadlineError
+from ocr_worker.charts.hidden import followed
 from ocr_worker.charts.legend import Entry
 from ocr_worker.charts.picture import Mask
 from ocr_worker.charts.texts import Token
@@ -140,12 +141,16 @@ def read_lines(
         others = _others(series, index)
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
-        unsure = _unsure_ends(area, named, traced, alone, barred[index], (first, last))
+        unsure = _unsure_ends(area, named, traced, alone, (first, last))
         loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
         rough, reached = _rough_ends(named, traced, barred[index])
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
         pieces = _pieces_beyond(named.layer.mask, traced)
         strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, pieces, strict=True)]
+        covered = round(min(traced.coverage, _most_covered(traced, any(unsure), strays, area.height)), 4)
+        for side, limit in enumerate((first, last)):
+            if hidden[side] and (whole := followed(traced, others, limit, side)) is not None:
+                traced, hidden[side] = whole, False
         cut = [hidden[side] or unsure[side] or rough[side] or strays[side] or beyond[index][side] for side in (0, 1)]
         points = _points(area, traced, x, y, scale_px)
         found.append(
@@ -154,7 +159,7 @@ def read_lines(
                 line,
                 colour,
                 points,
-                coverage=round(min(traced.coverage, _most_covered(traced, any(unsure), strays, area.height)), 4),
+                coverage=covered,
                 x_tolerance=0.01,
                 y_tolerance=round(max(0.01, 1.5 * traced.stroke / area.height), 4),
                 first_known=not cut[0],
@@ -291,7 +296,7 @@ def _seen(traced: Trace, others: Mask) -> float:
     return 1.0 - missing / total
 
 
-def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: int) -> tuple[bool, bool]:
+def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: int) -> list[bool]:
     """Whether the curve may go on at its left and right end, under another that begins or ends further out."""
     hidden = []
     reach = round(traced.stroke) + 3
@@ -311,7 +316,7 @@ def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: in
         ahead = np.clip(column + step * np.arange(1, far + 1), 0, others.shape[1] - 1)
         band = others[max(row - reach, 0) : row + reach + 1][:, ahead]
         hidden.append(bool(band.any(axis=0).mean() > 0.5))
-    return hidden[0], hidden[1]
+    return hidden
 
 
 def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool, bool]:
@@ -368,24 +373,17 @@ def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[Trac
 
 
 def _unsure_ends(
-    area: View,
-    named: Named,
-    traced: Trace,
-    alone: tuple[bool, bool],
-    barred: tuple[bool, bool],
-    extent: tuple[int, int],
+    area: View, named: Named, traced: Trace, alone: tuple[bool, bool], extent: tuple[int, int]
 ) -> tuple[bool, bool]:
-    """Whether ink of the curve's colour, a legend or a text follows its left and its right end. `barred`: whether an
-    error bar stands there, whose caps are no more of the curve. `extent`: the first and last column of all curves;
-    where one goes further, a legend may well cut off several of the others at once."""
+    """Whether ink of the curve's colour, a legend or a text follows its left and its right end. `extent`: the first and
+    last column of all curves; where one goes further, a legend may well cut off several of the others at once."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
     counts = mask.sum(axis=0) >= max(0.5 * traced.stroke, 1)
-    usual = round(max(traced.stroke, 0.6 * marker)) + 5
-    slack = [max(usual, errorbars.reach(traced, marker)) if has_bar else usual for has_bar in barred]
+    slack = round(max(traced.stroke, 0.6 * marker)) + 5
     first, last = int(traced.columns[0]), int(traced.columns[-1])
     rest = (
-        int(counts[: max(first - slack[0], 0)].sum()) >= REST,
-        int(counts[last + slack[1] + 1 :].sum()) >= REST,
+        int(counts[: max(first - slack, 0)].sum()) >= REST,
+        int(counts[last + slack + 1 :].sum()) >= REST,
     )
     found = []
     reach = round(traced.stroke) + 4
