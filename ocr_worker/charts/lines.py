@@ -97,6 +97,18 @@ class Named:
     entry: Entry | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A traced curve and how high it is drawn: its stroke, or its markers."""
+
+    trace: Trace
+    size: float
+
+    @classmethod
+    def of(cls, named: Named, traced: Trace | str) -> _Drawn | None:
+        return None if isinstance(traced, str) else cls(traced, max(traced.stroke, _marker_px(named.entry)))
+
+
 def read_lines(
     area: View,
     series: Sequence[Named],
@@ -131,6 +143,7 @@ def read_lines(
         x = ()
     first = min((int(t.columns[0]) for t in known), default=0)
     last = max((int(t.columns[-1]) for t in known), default=0)
+    drawn = [_Drawn.of(named, t) for named, t in zip(series, traces, strict=True)]
     found = []
     for index, (named, traced) in enumerate(zip(series, traces, strict=True)):
         name, line = (named.entry.name, named.entry.line) if named.entry else (None, None)
@@ -142,7 +155,7 @@ def read_lines(
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
         unsure = _unsure_ends(area, named, traced, alone, (first, last))
-        loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
+        loose = _loose_ends(area, named, traced, others, [d for at, d in enumerate(drawn) if at != index and d])
         rough, reached = _rough_ends(named, traced, barred[index])
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
         pieces = _pieces_beyond(named.layer.mask, traced)
@@ -328,7 +341,7 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
 
 
 def _loose_ends(
-    area: View, named: Named, traced: Trace, others: Mask, curves: Sequence[Trace]
+    area: View, named: Named, traced: Trace, others: Mask, curves: Sequence[_Drawn]
 ) -> tuple[float | None, float | None]:
     """The row of ink of the curve's colour above or below its left and its right end, further off than a value may be:
     a last step that was not joined. Error bars reach as far on both sides, what lies on another of the `curves` is an
@@ -355,20 +368,24 @@ def _loose_ends(
         apart = rows[~_on_curves(rows, (first + last) / 2, curves)]
         above, below = apart[apart < min(high, row) - most], apart[apart > max(low, row) + most]
         more, less = (above, below) if len(above) >= len(below) else (below, above)
-        places = 1 + int((np.diff(np.unique(np.concatenate([above, below]))) > EDGE).sum())
+        stray = np.concatenate([above, below])
+        places = 1 + int((np.diff(np.unique(stray)) > EDGE).sum())
+        if not ((stray > EDGE) & (stray < mask.shape[0] - 1 - EDGE)).any():  # the edge of a spine
+            found.append(None)
+            continue
         is_step = len(more) >= LOOSE and len(less) < EVEN * len(more) and places < TICKS
         found.append(float(np.median(more)) if is_step else None)
     return found[0], found[1]
 
 
-def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[Trace]) -> npt.NDArray[np.bool_]:
-    """Which of the rows near a column lie on one of the curves, its edge included."""
+def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[_Drawn]) -> npt.NDArray[np.bool_]:
+    """Which of the rows near a column lie on one of the curves, its markers and edge included."""
     found = np.zeros(len(rows), bool)
     for curve in curves:
-        near = np.abs(curve.columns - column) <= EDGE
+        near = np.abs(curve.trace.columns - column) <= EDGE
         if near.any():
-            slack = curve.stroke / 2 + EDGE
-            found |= (rows >= curve.heights[near].min() - slack) & (rows <= curve.heights[near].max() + slack)
+            heights, slack = curve.trace.heights[near], curve.size / 2 + EDGE
+            found |= (rows >= heights.min() - slack) & (rows <= heights.max() + slack)
     return found
 
 
