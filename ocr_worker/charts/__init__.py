@@ -11,6 +11,8 @@
     colours   which pixel has which colour
     kinds     curves, bars, points or something that is not read
     tracing   from pixels to a curve
+    errorbars   the middles of error bars at a curve's ends
+    hidden    the way of a curve under others
     lines, bars, scatter   the readers of the three families
     checks    what must hold before anything is claimed
     remote    the same interface served by a model behind an OpenAI endpoint (optional)

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from llava_graph.chart import Point, Series
 from llava_graph.curves import Range, range_of, trend
+from ocr_worker.charts import errorbars
 from ocr_worker.charts.axes import Scale
 from ocr_worker.charts.checks import redrawing_agrees
 from ocr_worker.charts.colours import INSET, Layer, View, are_alike, code
 from ocr_worker.charts.deadline import Deadline
 from ocr_worker.charts.errors import AbstainError, DeadlineError
+from ocr_worker.charts.hidden import followed
 from ocr_worker.charts.legend import Entry
 from ocr_worker.charts.picture import Mask
 from ocr_worker.charts.texts import Token
@@ -95,6 +97,18 @@ class Named:
     entry: Entry | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A traced curve and how high it is drawn: its stroke, or its markers."""
+
+    trace: Trace
+    size: float
+
+    @classmethod
+    def of(cls, named: Named, traced: Trace | str) -> _Drawn | None:
+        return None if isinstance(traced, str) else cls(traced, max(traced.stroke, _marker_px(named.entry)))
+
+
 def read_lines(
     area: View,
     series: Sequence[Named],
@@ -121,6 +135,7 @@ def read_lines(
             traces.append(_traced(area, index, series, deadline))
         except DeadlineError:  # the curves that were traced in time are as right as without the others
             traces.append("deadline")
+    traces, barred = _with_bars_at_ends(series, traces)
     known = [t for t in traces if isinstance(t, Trace)]
     if not known and "deadline" in traces:
         raise DeadlineError
@@ -128,6 +143,7 @@ def read_lines(
         x = ()
     first = min((int(t.columns[0]) for t in known), default=0)
     last = max((int(t.columns[-1]) for t in known), default=0)
+    drawn = [_Drawn.of(named, t) for named, t in zip(series, traces, strict=True)]
     found = []
     for index, (named, traced) in enumerate(zip(series, traces, strict=True)):
         name, line = (named.entry.name, named.entry.line) if named.entry else (None, None)
@@ -139,11 +155,15 @@ def read_lines(
         hidden = _hidden_ends(traced, others, (first, last), area.width)
         alone = _ends_alone(traced, known, area.width)
         unsure = _unsure_ends(area, named, traced, alone, (first, last))
-        loose = _loose_ends(area, named, traced, others, [t for t in known if t is not traced])
-        rough, reached = _rough_ends(named, traced)
+        loose = _loose_ends(area, named, traced, others, [d for at, d in enumerate(drawn) if at != index and d])
+        rough, reached = _rough_ends(named, traced, barred[index])
         unsure = unsure[0] or hooked[index][0], unsure[1] or hooked[index][1]
         pieces = _pieces_beyond(named.layer.mask, traced)
         strays = [[row for row in rows if row is not None] for rows in zip(loose, reached, pieces, strict=True)]
+        covered = round(min(traced.coverage, _most_covered(traced, any(unsure), strays, area.height)), 4)
+        for side, limit in enumerate((first, last)):
+            if hidden[side] and (whole := followed(traced, others, limit, side)) is not None:
+                traced, hidden[side] = whole, False
         cut = [hidden[side] or unsure[side] or rough[side] or strays[side] or beyond[index][side] for side in (0, 1)]
         points = _points(area, traced, x, y, scale_px)
         found.append(
@@ -152,7 +172,7 @@ def read_lines(
                 line,
                 colour,
                 points,
-                coverage=round(min(traced.coverage, _most_covered(traced, any(unsure), strays, area.height)), 4),
+                coverage=covered,
                 x_tolerance=0.01,
                 y_tolerance=round(max(0.01, 1.5 * traced.stroke / area.height), 4),
                 first_known=not cut[0],
@@ -162,6 +182,23 @@ def read_lines(
             else Series(name, line, colour, abstained="low_coverage")
         )
     return found, x
+
+
+def _with_bars_at_ends(
+    series: Sequence[Named], traces: Sequence[Trace | str]
+) -> tuple[list[Trace | str], list[tuple[bool, bool]]]:
+    """The curves with their ends in the middles of error bars, and which ends of each have one."""
+    found: list[Trace | str] = []
+    barred: list[tuple[bool, bool]] = []
+    for named, traced in zip(series, traces, strict=True):
+        if isinstance(traced, Trace):
+            ended, has_bars = errorbars.with_bars_at_ends(traced, named.layer.mask, _marker_px(named.entry))
+            found.append(ended)
+            barred.append(has_bars)
+        else:
+            found.append(traced)
+            barred.append((False, False))
+    return found, barred
 
 
 def _most_covered(traced: Trace, may_go_on: bool, strays: Sequence[Sequence[float]], height: int) -> float:
@@ -272,7 +309,7 @@ def _seen(traced: Trace, others: Mask) -> float:
     return 1.0 - missing / total
 
 
-def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: int) -> tuple[bool, bool]:
+def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: int) -> list[bool]:
     """Whether the curve may go on at its left and right end, under another that begins or ends further out."""
     hidden = []
     reach = round(traced.stroke) + 3
@@ -292,7 +329,7 @@ def _hidden_ends(traced: Trace, others: Mask, extent: tuple[int, int], width: in
         ahead = np.clip(column + step * np.arange(1, far + 1), 0, others.shape[1] - 1)
         band = others[max(row - reach, 0) : row + reach + 1][:, ahead]
         hidden.append(bool(band.any(axis=0).mean() > 0.5))
-    return hidden[0], hidden[1]
+    return hidden
 
 
 def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool, bool]:
@@ -304,7 +341,7 @@ def _ends_alone(traced: Trace, known: Sequence[Trace], width: int) -> tuple[bool
 
 
 def _loose_ends(
-    area: View, named: Named, traced: Trace, others: Mask, curves: Sequence[Trace]
+    area: View, named: Named, traced: Trace, others: Mask, curves: Sequence[_Drawn]
 ) -> tuple[float | None, float | None]:
     """The row of ink of the curve's colour above or below its left and its right end, further off than a value may be:
     a last step that was not joined. Error bars reach as far on both sides, what lies on another of the `curves` is an
@@ -331,20 +368,24 @@ def _loose_ends(
         apart = rows[~_on_curves(rows, (first + last) / 2, curves)]
         above, below = apart[apart < min(high, row) - most], apart[apart > max(low, row) + most]
         more, less = (above, below) if len(above) >= len(below) else (below, above)
-        places = 1 + int((np.diff(np.unique(np.concatenate([above, below]))) > EDGE).sum())
+        stray = np.concatenate([above, below])
+        places = 1 + int((np.diff(np.unique(stray)) > EDGE).sum())
+        if not ((stray > EDGE) & (stray < mask.shape[0] - 1 - EDGE)).any():  # the edge of a spine
+            found.append(None)
+            continue
         is_step = len(more) >= LOOSE and len(less) < EVEN * len(more) and places < TICKS
         found.append(float(np.median(more)) if is_step else None)
     return found[0], found[1]
 
 
-def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[Trace]) -> npt.NDArray[np.bool_]:
-    """Which of the rows near a column lie on one of the curves, its edge included."""
+def _on_curves(rows: npt.NDArray[np.int64], column: float, curves: Sequence[_Drawn]) -> npt.NDArray[np.bool_]:
+    """Which of the rows near a column lie on one of the curves, its markers and edge included."""
     found = np.zeros(len(rows), bool)
     for curve in curves:
-        near = np.abs(curve.columns - column) <= EDGE
+        near = np.abs(curve.trace.columns - column) <= EDGE
         if near.any():
-            slack = curve.stroke / 2 + EDGE
-            found |= (rows >= curve.heights[near].min() - slack) & (rows <= curve.heights[near].max() + slack)
+            heights, slack = curve.trace.heights[near], curve.size / 2 + EDGE
+            found |= (rows >= heights.min() - slack) & (rows <= heights.max() + slack)
     return found
 
 
@@ -386,11 +427,17 @@ def _leads_under(area: View, traced: Trace, at: int) -> bool:
     return bool(inside.sum() >= 3 and (~area.free[rows[inside], columns[inside]]).mean() > 0.5)
 
 
-def _rough_ends(named: Named, traced: Trace) -> tuple[tuple[bool, bool], tuple[float | None, float | None]]:
+def _rough_ends(
+    named: Named, traced: Trace, barred: tuple[bool, bool]
+) -> tuple[tuple[bool, bool], tuple[float | None, float | None]]:
     """Whether a jagged or steep piece of the curve holds its left and its right end, so that the values there are not
-    known, and the row to which such a piece reaches beyond the rest of the curve, which is known."""
+    known, and the row to which such a piece reaches beyond the rest of the curve, which is known. `barred`: whether
+    what is steep there is an error bar."""
     mask, marker = named.layer.mask, _marker_px(named.entry)
-    rough = _is_rough(mask, traced, 0, marker), _is_rough(mask, traced, -1, marker)
+    rough = (
+        not barred[0] and _is_rough(mask, traced, 0, marker),
+        not barred[1] and _is_rough(mask, traced, -1, marker),
+    )
     most = ROUGH_END / 2 * mask.shape[0]
     reached: list[float | None] = []
     for at, found in ((0, rough[0]), (-1, rough[1])):

@@ -774,8 +774,19 @@ def test_a_last_piece_that_was_not_joined_costs_the_end(height: float, keeps_tre
 def test_ink_beside_another_curve_is_the_edge_of_that() -> None:
     curve = Trace(np.arange(50), np.full(50, 100.0), 4.0, 1.0, 0.0, 1)
     rows = np.array([60, 91, 100, 109, 140])
-    assert lines._on_curves(rows, 48.0, [curve]).tolist() == [False, True, True, True, False]
-    assert not lines._on_curves(rows, 90.0, [curve]).any()
+    drawn = [lines._Drawn(curve, 4.0)]
+    assert lines._on_curves(rows, 48.0, drawn).tolist() == [False, True, True, True, False]
+    assert not lines._on_curves(rows, 90.0, drawn).any()
+    with_markers = [lines._Drawn(curve, 70.0)]
+    assert lines._on_curves(rows, 48.0, with_markers).all()
+
+
+def test_the_edge_of_a_spine_is_no_last_step() -> None:
+    figure = Figure().axes().curve(lambda x: 50 + 2 * x, BLUE, start=0.5, end=9.5)
+    for y in (415, 416, 417):
+        cv2.line(figure.image, (105, y), (110, y), (120, 165, 205), 1)
+    (series,) = only(read(figure)).series
+    assert fact(series, "first").y == pytest.approx(51, abs=2)
 
 
 def test_a_panel_without_all_colours_of_the_legend_of_another_has_other_names() -> None:
