@@ -193,22 +193,19 @@ def _lengthened(boxes: npt.NDArray[np.int32], mask: Mask) -> npt.NDArray[np.int3
     which both sides of the bar go on. What was a rectangle of its own there is left out."""
     longer = boxes.copy()
     for box in longer:
-        x, y, w, h = (int(v) for v in box[:4])
-        rows = mask[:, x : x + w]
+        left, y, width, h = (int(v) for v in box[:4])
+        rows = mask[:, left : left + width]
         sides = rows[:, :SIDE].any(axis=1) & rows[:, -SIDE:].any(axis=1)
         # A row without a hole is another bar's: what parted that from this one would be seen in it.
         goes_on = sides & (rows.mean(axis=1) >= SIDES_SHARE) & ~rows[:, SIDE:-SIDE].all(axis=1)
         top, bottom = _last(goes_on, y, -1), _last(goes_on, y + h - 1, 1)
         box[1], box[3] = top, bottom + 1 - top
         box[4] += int(rows[top:y].sum() + rows[y + h : bottom + 1].sum())
-    x, y, w, h = (longer[:, k] for k in range(4))
-    within = (
-        (x[:, None] >= x[None])
-        & (y[:, None] >= y[None])
-        & ((x + w)[:, None] <= (x + w)[None])
-        & ((y + h)[:, None] <= (y + h)[None])
-        & ((w * h)[:, None] < (w * h)[None])
-    )
+    starts, sizes = longer[:, :2], longer[:, 2:4]
+    ends, pixels = starts + sizes, sizes[:, 0] * sizes[:, 1]
+    begins_within = (starts[:, None] >= starts[None]).all(axis=2)
+    ends_within = (ends[:, None] <= ends[None]).all(axis=2)
+    within = begins_within & ends_within & (pixels[:, None] < pixels[None])
     return np.asarray(longer[~within.any(axis=1)], np.int32)
 
 
@@ -363,7 +360,7 @@ def _uneven(extent: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32]) -> floa
     if not len(extent):
         return float("inf")
     mean = float(np.average(extent, weights=sizes))
-    return float(np.average((extent - mean) ** 2, weights=sizes)) ** 0.5 / max(mean, 1.0)
+    return float(np.sqrt(np.average((extent - mean) ** 2, weights=sizes))) / max(mean, 1.0)
 
 
 def standing(boxes: npt.NDArray[np.int32], base: Base) -> Mask:

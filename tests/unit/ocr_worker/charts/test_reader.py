@@ -1011,7 +1011,7 @@ def test_a_key_that_is_mostly_outline_has_the_colour_of_its_bars() -> None:
     for index, (one, two) in enumerate(((30, 50), (60, 20), (45, 80))):
         figure.bar(index - 0.2, 0, one, 0.36, BLUE).bar(index + 0.2, 0, two, 0.36, ORANGE)
     figure.legend(["One", "Two"], [BLUE, ORANGE], x=100, y=50, kind="patch")
-    cv2.rectangle(figure.image, (100, 68), (128, 80), BLACK, 7)
+    cv2.rectangle(figure.image, (100, 68), (128, 80), BLACK, 5)
     panel = only(read(figure))
     assert [p.y for p in claimed(panel)["One"].points] == pytest.approx([30, 60, 45], abs=1)
     assert [p.y for p in claimed(panel)["Two"].points] == pytest.approx([50, 20, 80], abs=1)
