@@ -35,6 +35,13 @@ PRINTED = 0.6
 OFF_CENTRE = 0.38
 """A label belongs to a slot within this share of the distance between slots; at 0.5 the next one is as near."""
 
+EVEN_STEPS = 0.85
+"""The least distance of neighbouring texts over the greatest from which their steps are even, as OCR places them."""
+
+OFF_GROUP = 0.1
+"""Share of that distance by which the middle of a whole group of bars may be off its text. The numbers between the bars
+of a histogram are off by half of it."""
+
 SAME_OFFSET = 0.4
 """Share of the distance between slots by which slanted texts may differ in how far they stand from theirs."""
 
@@ -43,6 +50,12 @@ LEAST_BARS = 2
 
 SLIVER = 3
 """Pixels of length below which a rectangle is the rest of an outline."""
+
+SQUARE = 0.4
+SQUARE_WORD = 0.65
+LONG_WORD = 6
+"""Shorter over longer side of the box of a slanted text, and of one of fewer letters than LONG_WORD: a year that lies
+has 0.45 to 0.6, one at 30 degrees 0.8."""
 
 Boxes = npt.NDArray[np.int32]
 
@@ -189,8 +202,14 @@ def _goes_on(area: View, bar: Bar, bars: Sequence[Bar], base: Base) -> bool:
     row, lo = round(at), max(round(bar.across - 0.3 * bar.width), 0)
     if not 0 <= row < distance.shape[0]:
         return False
-    strip = distance[max(row - 1, 0) : row + 2, lo : round(bar.across + 0.3 * bar.width) + 1]
-    return bool(strip.size and (strip > 60).mean() > 0.6)
+    strip = distance[max(row - 1, 0) : row + 2, lo : round(bar.across + 0.3 * bar.width) + 1] > 60
+    third = strip.shape[1] // 3
+    # Of a narrow bar an error bar takes the middle.
+    return bool(
+        strip.size
+        and strip.mean() > 0.6
+        and (not third or min(strip[:, :third].mean(), strip[:, -third:].mean()) > 0.4)
+    )
 
 
 def _outline(area: View, box: Sequence[int], upright: bool) -> tuple[float, float]:
@@ -231,7 +250,10 @@ def _slots(bars: Sequence[Bar], labels: Sequence[Token], area: View, base: Base)
     singles = sorted(bar.across for bar in bars)
     own = _assigned(singles, labels, area, base) if len(labels) == len(singles) else {}
     # Bars that each have a text of their own are no groups, however close they stand.
-    places = singles if len(own) == len(singles) and len(singles) > 1 else _groups(bars)
+    if len(own) == len(singles) and len(singles) > 1:
+        places = singles
+    else:
+        places = _groups_at(bars, labels, area, base) or _groups(bars)
     named = _assigned(places, labels, area, base)
     return [(place, named.get(index, "")) for index, place in enumerate(places)]
 
@@ -260,6 +282,34 @@ def _named_again(
     if found is None or not all(found) or len(set(found)) < len(found):
         return slots
     return [(place, text) for (place, _), text in zip(slots, found, strict=True)]
+
+
+def _groups_at(bars: Sequence[Bar], labels: Sequence[Token], area: View, base: Base) -> list[float]:
+    """The places of texts that stand in even steps, each below the middle of its group of bars; empty where they do
+    not. Bars that outlines keep apart, and groups that lack a bar, are no hindrance then."""
+    origin = area.x if base.upright else area.y
+    places = sorted(_anchor(token, 0.5, base.upright) - origin for token in labels)
+    series = {bar.series for bar in bars}
+    steps = np.diff(places)
+    if len(places) < 2 or len(series) < 2 or steps.min() < EVEN_STEPS * steps.max():
+        return []
+    step = float(np.median(steps))
+    groups: dict[int, list[Bar]] = {}
+    for bar in bars:
+        nearest = int(np.argmin([abs(place - bar.across) for place in places]))
+        if abs(places[nearest] - bar.across) + 0.5 * bar.width > 0.55 * step:
+            return []
+        groups.setdefault(nearest, []).append(bar)
+    off = []
+    for at, group in groups.items():
+        if len({bar.series for bar in group}) < len(group):
+            return []
+        if len(group) == len(series):
+            middle = (min(b.across - b.width / 2 for b in group) + max(b.across + b.width / 2 for b in group)) / 2
+            off.append(abs(middle - places[at]))
+    if len(off) < max(2, 0.5 * len(groups)) or max(off) > OFF_GROUP * step:
+        return []
+    return [places[at] for at in sorted(groups)]
 
 
 def _groups(bars: Sequence[Bar]) -> list[float]:
@@ -301,7 +351,8 @@ def _assigned(places: Sequence[float], labels: Sequence[Token], area: View, base
         together = len(found) == len(places)
         off = 0.0
         for nearest, tokens in list(found.items()):
-            groups = [tokens] if together else [[token] for token in tokens]
+            groups = [_one_name(tokens, step, base)] if together else [[token] for token in tokens]
+            groups = [group for group in groups if group]
             aways = [abs(places[nearest] - _anchor_of(group, anchor, base.upright) + origin) for group in groups]
             kept = [group for group, away in zip(groups, aways, strict=True) if away <= OFF_CENTRE * step]
             off += sum(away / step * len(g) for g, away in zip(groups, aways, strict=True) if away <= OFF_CENTRE * step)
@@ -316,10 +367,25 @@ def _assigned(places: Sequence[float], labels: Sequence[Token], area: View, base
     }
 
 
+def _one_name(tokens: Sequence[Token], step: float, base: Base) -> list[Token]:
+    """The texts at one place that may be the words of its name: wider than the place is none, and the title of the axis
+    or the name of the next place is among them; then the one alone that stands nearest to the axis."""
+    if len(tokens) == 1 or not base.upright or _anchor_of(tokens, 1.0, True) - _anchor_of(tokens, 0.0, True) <= step:
+        return list(tokens)
+    top = min(t.y for t in tokens)
+    first = [t for t in tokens if t.y - top < 0.5 * t.height]
+    fits = _anchor_of(first, 1.0, True) - _anchor_of(first, 0.0, True) <= step
+    return first if fits else first[:1] if len(first) == 1 else []
+
+
 def _slanted(labels: Sequence[Token]) -> bool:
     """Whether most texts neither lie nor stand: their boxes are nearly square, and longer than a few letters."""
     # A word of a line that was read as one stands in it.
-    square = [0.4 <= t.height / max(t.width, 1.0) <= 2.5 for t in labels if len(t.text) >= 4 and t.whole]
+    long = [t for t in labels if len(t.text) >= 4 and t.whole]
+    square = [
+        min(t.height, t.width) >= (SQUARE_WORD if len(t.text) < LONG_WORD else SQUARE) * max(t.height, t.width, 1.0)
+        for t in long
+    ]
     return len(square) >= 2 and sum(square) > 0.6 * len(square)
 
 

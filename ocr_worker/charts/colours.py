@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_worker.charts.areas import Area
-from ocr_worker.charts.picture import INK, Mask, Picture, Stroke, mode_colour
+from ocr_worker.charts.picture import INK, Mask, Picture, Stroke, mode_colour, page_colour
 
 Colour = npt.NDArray[np.float32]
 
@@ -123,7 +123,7 @@ def view(picture: Picture, area: Area, blocked: Sequence[tuple[float, float, flo
     ground = picture.page
     for a, b, c, d in picture.panels:
         if a - 4 <= area.x0 and b - 4 <= area.y0 and c + 4 >= area.x1 and d + 4 >= area.y1:
-            ground = mode_colour(picture.rgb[b:d, a:c].reshape(-1, 3))
+            ground = page_colour(picture.rgb[b:d, a:c])
     free = np.ones(rgb.shape[:2], np.bool_)
     for left, top, right, bottom in blocked:
         rows = slice(max(round(top) - y0, 0), max(round(bottom) - y0, 0))

@@ -113,7 +113,7 @@ def prepare(image: Pixels, lines: Sequence[Line]) -> Picture:
     distance = _distance(image, page)
     for x0, y0, x1, y1 in panels:
         part = image[y0:y1, x0:x1]
-        distance[y0:y1, x0:x1] = _distance(part, mode_colour(part.reshape(-1, 3)))
+        distance[y0:y1, x0:x1] = _distance(part, page_colour(part))  # bars may cover more than the ground
     ink = (distance > INK).astype(np.uint8)
     # Bars hide the axis that they stand on; without colours it stands alone.
     neutral = ink & (np.ptp(image, axis=2) < NEUTRAL).astype(np.uint8)
@@ -173,6 +173,10 @@ def page_colour(image: Pixels) -> npt.NDArray[np.float32]:
     return mode_colour(np.concatenate([part.reshape(-1, 3) for part in border]))
 
 
+EMPTY = 0.99
+"""Share of a rectangle in one colour from which nothing is drawn in it: it is a bar, not a panel."""
+
+
 def filled_panels(image: Pixels, page: npt.NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
     """Rectangles filled with one colour other than the page's: x0, y0, x1, y1, the ends exclusive."""
     small = image[::2, ::2]
@@ -192,6 +196,8 @@ def filled_panels(image: Pixels, page: npt.NDArray[np.float32]) -> tuple[tuple[i
         _, _, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
         for x, y, w, h, size in stats[1:]:
             if w * h < PANEL_SHARE * cells.size or size < 0.3 * w * h:
+                continue
+            if mask[y : y + h, x : x + w].mean() >= EMPTY:
                 continue
             # Letters and grids of the same colour hang on to a panel: its own rows and columns are full.
             rows = _full(mask[y : y + h, x : x + w].sum(axis=1))

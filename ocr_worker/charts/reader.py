@@ -33,7 +33,7 @@ from ocr_worker.charts.lines import Named
 from ocr_worker.charts.picture import Mask, Picture, Pixels
 from ocr_worker.charts.texts import Token
 
-REVISION = "chart-6"
+REVISION = "chart-7"
 """Raised with every change of what is read: results of another revision are read again."""
 
 MAX_SERIES = 10
@@ -224,7 +224,7 @@ def _entries_of(
     that stand elsewhere where there are no more."""
     inside = [e for e in entries if _inside(e, area)]
     if inside:
-        return inside, False
+        return _with_the_rest(inside, entries, layouts), False
     outside = [e for e in entries if not any(_inside(e, layout.area) for layout in layouts)]
     if len(layouts) == 1:
         return outside, False
@@ -249,12 +249,26 @@ def _are_drawn(view: View, own: Sequence[Entry]) -> bool:
     return all(any(colours.is_shade(colour, other, view.ground) for other in found) for colour in wanted)
 
 
+def _with_the_rest(inside: list[Entry], entries: Sequence[Entry], layouts: Sequence[_Layout]) -> list[Entry]:
+    """The entries within an area with those of the same legend that stand in none: where no spine shows the top of a
+    plot, its area ends at the highest grid line."""
+    known = {entry.key for entry in inside}
+    legends = [g for g in legend.grouped_apart(entries) if any(e.key in known for e in g)]
+    outside = {e.key for g in legends for e in g if not any(_inside(e, layout.area) for layout in layouts)}
+    return [e for e in entries if e.key in known or e.key in outside]
+
+
 def _has_other_names(area: Area, tokens: Sequence[Token], entries: Sequence[Entry]) -> bool:
-    """Whether two texts that could be names, and are not those of the legend, stand inside of an area. One may be its
-    letter or a remark."""
+    """Whether two texts that could be names, and are not those of the legend, stand inside of an area or close to its
+    right. One may be its letter or a remark."""
     known = {entry.name.strip().casefold() for entry in entries}
-    inside = [t for t in tokens if area.x0 < t.x < area.x1 and area.y0 < t.y < area.y1 and not t.numerals]
+    right = area.x1 + BESIDE * area.width
+    inside = [t for t in tokens if area.x0 < t.x < right and area.y0 < t.y < area.y1 and not t.numerals]
     return sum(legend.could_name(t) and t.text.strip().casefold() not in known for t in inside) > 1
+
+
+BESIDE = 0.4
+"""Share of an area's width to its right within which the legend of it alone stands."""
 
 
 def _inside(entry: Entry, area: Area) -> bool:
@@ -359,6 +373,7 @@ def _bars(
     deadline: Deadline,
 ) -> Panel | None:
     """The panel as a chart of bars; None where it is none."""
+    own = _repainted(figure, own, [c for c in others if not _is_grey(c, view) and kinds.is_filled(view.rgb, c)])
     # Legend colours may be blended, data colours are not: those that are alike are one.
     handles = colours.refined(view, [entry.colour for entry in own])
     palette: list[tuple[colours.Colour, Entry | None]] = list(zip(handles, own, strict=True))
@@ -382,6 +397,12 @@ def _bars(
             b[b[:, 2:4].min(axis=1) >= kinds.LEAST_BAR] if colours.is_neutral(colour, view.ground) else b
             for b, (colour, _) in zip(boxes, palette, strict=True)
         ]
+    boxes = kinds.overlaid(
+        [layer.mask for layer in layers],
+        boxes,
+        named=[entry is not None for _, entry in palette],
+        grey=[_is_grey(colour, view) for colour, _ in palette],
+    )
     if not any(len(b) for b in boxes):
         return None
     everything = np.concatenate([b for b in boxes if len(b)])
@@ -439,6 +460,38 @@ def _bars(
         horizontal=not base.upright,
     )
     return replace(panel, series=_with_facts(panel))
+
+
+KEY_SHARE = 0.1
+"""Share of a legend's key that has the colour of its bars at least, beside outlines and hatches."""
+
+
+def _repainted(figure: Picture, own: Sequence[Entry], others: Sequence[colours.Colour]) -> list[Entry]:
+    """The entries, those whose key is mostly outline and hatch in the colour of bars that is in their key alone."""
+    found = list(own)
+    if not own or not others:
+        return found
+    shares = np.array([[_share_of(figure, entry, colour) for colour in others] for entry in own])
+    for index, entry in enumerate(own):
+        if entry.direct:
+            continue
+        best = int(shares[index].argmax())
+        is_alone = shares[index, best] >= KEY_SHARE and (shares[:, best] >= KEY_SHARE).sum() == 1
+        is_outline = np.ptp(entry.colour) < picture.NEUTRAL
+        if is_alone and (is_outline or shares[index, best] > _share_of(figure, entry, entry.colour, FLAT_INK)):
+            found[index] = replace(entry, colour=others[best])
+    return found
+
+
+FLAT_INK = 20.0
+"""Distance in RGB within which pixels have one colour: fillings are flat, the edges of outlines are not."""
+
+
+def _share_of(figure: Picture, entry: Entry, colour: colours.Colour, within: float = colours.SHADE) -> float:
+    """The share of an entry's key that has a colour."""
+    x0, y0, x1, y1 = (round(edge) for edge in entry.handle)
+    part = figure.rgb[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1].astype(np.float32)
+    return float((np.linalg.norm(part - colour, axis=2) <= within).mean()) if part.size else 0.0
 
 
 MOST_SPINE = 12

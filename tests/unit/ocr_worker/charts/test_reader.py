@@ -1023,3 +1023,74 @@ def test_bars_apart_from_their_group_are_not_claimed() -> None:
         figure.bar(index - shift, 0, first, width=0.3).bar(index + 0.12, 0, second, width=0.3, colour=ORANGE)
     figure.legend(["First", "Second"], [BLUE, ORANGE], x=100, y=50, kind="patch")
     assert nothing_claimed(read(figure)) == {"axis_not_calibrated"}
+
+
+def test_outlines_and_hatches_of_bars_are_no_second_series() -> None:
+    figure = bars([30, 75, 52], ["Red", "Green", "Blue"])
+    for index, value in enumerate((30, 75, 52)):
+        x0, x1 = round(figure.px(index - 0.3)), round(figure.px(index + 0.3))
+        y0, y1 = round(figure.py(value)), figure.area[3]
+        for row in range(y0 + 12, y1, 12):
+            cv2.line(figure.image, (x0, row), (x1, row - 12), BLACK, 4)
+        cv2.rectangle(figure.image, (x0, y0), (x1, y1), BLACK, 4)
+    panel = only(read(figure))
+    assert panel.kind == "bar"
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Red": 30, "Green": 75, "Blue": 52}, abs=1.5)
+
+
+def test_ticks_that_point_into_bars_are_no_second_series() -> None:
+    figure = bars([30, 75, 52], ["Red", "Green", "Blue"])
+    for index in range(3):
+        at = round(figure.px(index))
+        cv2.line(figure.image, (at, figure.area[3] - 10), (at, figure.area[3]), BLACK, 6)
+    panel = only(read(figure))
+    assert panel.kind == "bar"
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Red": 30, "Green": 75, "Blue": 52}, abs=1)
+
+
+def test_numbers_below_groups_of_bars_with_gaps_name_them() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    figure.x_axis(range(3), ["2019", "2020", "2021"])
+    for index, (one, two) in enumerate(((30, 50), (60, 20), (45, 80))):
+        figure.bar(index - 0.2, 0, one, 0.2, BLUE).bar(index + 0.2, 0, two, 0.2, ORANGE)
+    panel = only(read(figure.legend(["One", "Two"], [BLUE, ORANGE], x=100, y=50, kind="patch")))
+    assert panel.kind == "grouped_bar"
+    assert {p.x: p.y for p in claimed(panel)["Two"].points} == pytest.approx(
+        {"2019": 50, "2020": 20, "2021": 80}, abs=1
+    )
+
+
+def test_a_key_that_is_mostly_outline_has_the_colour_of_its_bars() -> None:
+    figure = Figure(x=(-0.5, 2.5)).frame("lb").y_axis([0, 20, 40, 60, 80, 100])
+    figure.x_axis(range(3), ["Ash", "Elm", "Fir"])
+    for index, (one, two) in enumerate(((30, 50), (60, 20), (45, 80))):
+        figure.bar(index - 0.2, 0, one, 0.36, BLUE).bar(index + 0.2, 0, two, 0.36, ORANGE)
+    figure.legend(["One", "Two"], [BLUE, ORANGE], x=100, y=50, kind="patch")
+    cv2.rectangle(figure.image, (100, 68), (128, 80), BLACK, 5)
+    panel = only(read(figure))
+    assert [p.y for p in claimed(panel)["One"].points] == pytest.approx([30, 60, 45], abs=1)
+    assert [p.y for p in claimed(panel)["Two"].points] == pytest.approx([50, 20, 80], abs=1)
+
+
+def test_a_legend_that_reaches_beyond_an_area_without_a_top_is_taken_whole() -> None:
+    figure = Figure(x=(-0.5, 2.5), y=(0, 80), area=(80, 110, 600, 420)).frame("b").y_axis([0, 20, 40, 60, 80])
+    figure.grid([], [20, 40, 60, 80]).x_axis(range(3), ["Ash", "Elm", "Fir"])
+    for index, (one, two) in enumerate(((30, 50), (60, 20), (45, 70))):
+        figure.bar(index - 0.2, 0, one, 0.36, BLUE).bar(index + 0.2, 0, two, 0.36, ORANGE)
+    figure.legend(["One", "Two"], [BLUE, ORANGE], x=400, y=100, kind="patch")
+    assert set(claimed(only(read(figure)))) == {"One", "Two"}
+
+
+def test_the_title_of_an_axis_is_no_part_of_the_name_above_it() -> None:
+    figure = bars([30, 75, 52], ["2019", "2020", "2021"])
+    figure.text("the wonderful yearly rainfall in the mountains", figure.px(1), figure.area[3] + 29)
+    panel = only(read(figure))
+    assert [p.x for p in panel.series[0].points] == ["2019", "2020", "2021"]
+
+
+def test_a_wide_grey_bar_is_no_panel() -> None:
+    figure = Figure(x=(-0.5, 1.5)).frame().y_axis([0, 20, 40, 60, 80, 100]).x_axis(range(2), ["Ash", "Elm"])
+    for index, value in enumerate((40, 95)):
+        figure.bar(index, 0, value, 0.9, (165, 165, 165))
+    panel = only(read(figure))
+    assert {p.x: p.y for p in panel.series[0].points} == pytest.approx({"Ash": 40, "Elm": 95}, abs=1)
