@@ -261,6 +261,21 @@ def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> No
     assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
 
 
+@pytest.mark.parametrize(("apart", "highest"), [(40.0, ["Up"]), (8.0, [])], ids=["far", "near"])
+def test_highest_of_clouds_that_overlap_is_told_where_it_lies_far_above_the_other(
+    apart: float, highest: list[str]
+) -> None:
+    rng = np.random.default_rng(6)
+    figure = Figure().axes()
+    for colour, middle in ((BLUE, 45.0 - apart / 2), (ORANGE, 45.0 + apart / 2)):
+        xs = rng.uniform(0.5, 9.5, 90)
+        figure.points(xs.tolist(), (middle + rng.normal(0, 7, 90)).tolist(), colour, radius=5)
+    panel = only(read(figure.legend(["Low", "Up"], [BLUE, ORANGE], kind="marker")))
+    assert {series.name for series in panel.series} == {"Low", "Up"}
+    assert all(not series.abstained for series in panel.series)
+    assert [s.name for s in panel.series for f in s.facts if f.kind == "highest_overall"] == highest
+
+
 def test_few_points_of_which_some_lie_in_a_heap_are_not_claimed() -> None:
     xs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, *(8 + 0.06 * i for i in range(10))]
     ys = [20.0, 30.0, 25.0, 40.0, 35.0, 50.0, *(60 + (7 * i) % 5 for i in range(10))]
