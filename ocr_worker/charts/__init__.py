@@ -1,6 +1,11 @@
 """Reads the data of charts: a decoded figure and its OCR lines in, a `llava_graph.chart.Chart` out.
 
     reader    the order of the steps, and the entry `read_chart`
+    layout    a plot area with the labels and titles around it
+    bar_panel, curve_panel   a panel of bars, and one of curves or points: what of it may be claimed
+    panel_legend   which entries of the legend a panel has
+    panel_facts    what is true of its series
+    broken_axes    axes that are interrupted
     picture   the figure: ground, ink, long straight strokes
     skew      whether it was photographed crooked, and the way back
     texts     its texts as pieces, numerals what numbers and dates they may be

@@ -20,6 +20,9 @@ from ocr_worker.charts.picture import INK, Mask, Picture, Stroke, mode_colour, p
 
 Colour = npt.NDArray[np.float32]
 
+MAX_SERIES = 10
+"""More curves than this cannot be told apart by colour, and each takes time."""
+
 CORE = 0.42
 """Share of its full strength from which a pixel is the stroke itself. Error bands are drawn with an alpha of 0.1 to
 0.35,

@@ -13,7 +13,17 @@ import pytest
 
 from llava_graph.chart import ABSTENTION_REASONS, Chart, Fact, Panel, Series, from_json, to_json
 from llava_graph.ocr import Line
-from ocr_worker.charts import REVISION, Deadline, colours, kinds, lines, picture, read_chart, reader
+from ocr_worker.charts import (
+    REVISION,
+    Deadline,
+    bar_panel,
+    broken_axes,
+    colours,
+    kinds,
+    lines,
+    picture,
+    read_chart,
+)
 from ocr_worker.charts.areas import Area
 from ocr_worker.charts.tracing import Trace
 from tests.unit.ocr_worker.charts.drawing import BLACK, BLUE, GREEN, ORANGE, RED, Figure
@@ -338,8 +348,8 @@ def test_a_spine_that_ends_below_the_top_of_its_area_may_be_interrupted() -> Non
     figure = Figure(area=(80, 30, 600, 420)).frame("l")
     figure.image[330:344, 76:85] = 255
     seen = picture.prepare(figure.image, [])
-    assert reader.spine_interrupted(seen, Area(80, 16, 600, 420))
-    assert not reader.spine_interrupted(seen, Area(80, -40 + 30, 600, 700))  # so short a line is no spine of it
+    assert broken_axes.spine_interrupted(seen, Area(80, 16, 600, 420))
+    assert not broken_axes.spine_interrupted(seen, Area(80, -40 + 30, 600, 700))  # so short a line is no spine of it
 
 
 def test_an_area_with_ticks_is_believed_though_ocr_took_its_labels_for_one_text() -> None:
@@ -356,7 +366,7 @@ def test_a_dashed_grid_line_at_the_left_is_no_interrupted_spine() -> None:
     figure = Figure().axes().curve(lambda x: 20 + 5 * x)
     for start in range(40, 410, 18):
         figure.image[start : start + 6, 78:83] = 255
-    assert not reader.spine_interrupted(picture.prepare(figure.image, []), Area(80, 30, 600, 420))
+    assert not broken_axes.spine_interrupted(picture.prepare(figure.image, []), Area(80, 30, 600, 420))
 
 
 def test_a_spine_that_begins_anew_above_an_area_is_a_broken_axis() -> None:
@@ -364,9 +374,9 @@ def test_a_spine_that_begins_anew_above_an_area_is_a_broken_axis() -> None:
     figure.image[150:420, 80] = figure.image[30:120, 80] = 0
     seen = picture.prepare(figure.image, [])
     area = Area(80, 150, 600, 420, left=True, bottom=True)
-    assert reader.spine_resumed(seen, area, [])
+    assert broken_axes.spine_resumed(seen, area, [])
     figure.image[120, 80:600] = 0  # the bottom of another panel
-    assert not reader.spine_resumed(picture.prepare(figure.image, []), area, [])
+    assert not broken_axes.spine_resumed(picture.prepare(figure.image, []), area, [])
 
 
 def test_areas_above_each_other_without_labels_between_are_one_broken_axis() -> None:
@@ -680,10 +690,10 @@ def test_gaps_between_lying_bars_are_no_broken_axis() -> None:
     figure = Figure()
     for y0 in range(30, 420, 65):
         cv2.rectangle(figure.image, (80, y0), (300, y0 + 54 if y0 < 355 else 420), BLUE, -1)
-    assert not reader.spine_interrupted(picture.prepare(figure.image, []), area)
+    assert not broken_axes.spine_interrupted(picture.prepare(figure.image, []), area)
     broken_spine = Figure().frame("l")
     broken_spine.image[220:230, 75:85] = 255
-    assert reader.spine_interrupted(picture.prepare(broken_spine.image, []), area)
+    assert broken_axes.spine_interrupted(picture.prepare(broken_spine.image, []), area)
 
 
 def lying_without_names() -> Figure:
@@ -722,7 +732,7 @@ def test_lying_bars_that_begin_before_the_area_are_seen_to_be_cut(begin: int) ->
     boxes = kinds.rectangles(layers[0].mask)
     base = kinds.common_base(boxes)
     assert base is not None
-    assert reader.continues(made, view, layers, [boxes], base) == (begin < 80)
+    assert bar_panel.continues(made, view, layers, [boxes], base) == (begin < 80)
 
 
 def test_candlesticks_are_no_curve() -> None:
