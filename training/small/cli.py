@@ -16,8 +16,9 @@ import click
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, file_okay=False, path_type=Path)
 _TOWER = Path("model_repo/llava-graph-tiny")
-_FIRST_SIMULATED = 500_000
-"""Seed of the first simulated figure; other seeds of a run have figures of their own."""
+_FIRST_SIMULATED = 2_000_000
+_SEEDS_OF_A_RUN = 1_000_000
+"""Seed of the first simulated figure, beyond those of evaluation; runs with other seeds have figures of their own."""
 
 
 @click.group()
@@ -56,6 +57,10 @@ def read(folder: Path, processes: int) -> None:
 @click.option("--tower", type=_THERE, default=_TOWER, show_default=True, help="Model whose vision tower is taken.")
 @click.option("--figures", "folders", type=_THERE, multiple=True, help="Folder of read figures; may be repeated.")
 @click.option("--out", type=_FOLDER, required=True, help="Folder for checkpoints; a run that was stopped goes on.")
+@click.option(
+    "--plan", "name", type=click.Choice(["cpu", "gpu"]), help="Hyperparameters for a machine; otherwise for this one."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="How many processes make examples.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many steps.")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Ends the run by the clock.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate.")
@@ -80,6 +85,8 @@ def train(
     tower: Path,
     folders: tuple[Path, ...],
     out: Path,
+    name: str | None,
+    workers: int | None,
     steps: int | None,
     hours: float | None,
     lr: float | None,
@@ -91,17 +98,24 @@ def train(
     """Train; figures that were not read come with simulated readings."""
     from dataclasses import replace
 
-    from training.small.examples import Sources
-    from training.small.learner import Plan, load_learner, new_learner, run
+    import torch
 
-    plan = Plan(budget_s=hours * 3600 if hours else math.inf)
-    plan = replace(plan, steps=steps) if steps else plan
-    plan = replace(plan, lr=lr) if lr else plan
+    from training.small.examples import Sources
+    from training.small.learner import PLANS, load_learner, new_learner, run
+
+    plan = PLANS[name or ("gpu" if torch.cuda.is_available() else "cpu")]
+    plan = replace(
+        plan,
+        budget_s=hours * 3600 if hours else math.inf,
+        steps=steps or plan.steps,
+        lr=lr or plan.lr,
+        workers=workers or plan.workers,
+    )
     if start_from:
         learner, tokenizer = load_learner(base, tower, start_from, plan)
     else:
         learner, tokenizer = new_learner(base, tower, plan, seed)
-    first_seed = _FIRST_SIMULATED + 100_000 * seed
+    first_seed = _FIRST_SIMULATED + _SEEDS_OF_A_RUN * seed
     sources = Sources(folders, read_share if folders else 0.0, first_seed, composed_share=composed_share)
     run(learner, tokenizer, sources, out, plan, seed=seed)
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
 from data.synthetic import write
@@ -42,7 +42,7 @@ from training.small.truth import FigureNames
 from training.tiny.data import squeeze
 from training.tiny.model import IMAGE_TOKENS
 
-LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1152)
+LENGTHS = (192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1152, 1280, 1408, 1536)
 """To which batches are padded: oneDNN compiles kernels for each new shape, which takes longer than a step."""
 
 _PARTS = (
@@ -64,6 +64,9 @@ _CROWDED = 5
 """From so many series on, explanations are no long ones and fewer questions follow, so that an example does not get too
 long."""
 _CHUNK = 8
+
+_SEEDS_OF_A_WORKER = 50_000
+"""Seeds that a process has for its simulated figures before it comes to those of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,13 @@ class Sources:
         self.read_share = read_share
         self.composed_share = composed_share
         self.split: Split = split
+        self._first_seed = first_seed
         self._next_seed = first_seed
         self._queue: list[Figure] = []
+
+    def begin(self, worker: int) -> None:
+        """Simulates figures from the worker's own seeds on."""
+        self._next_seed = self._first_seed + worker * _SEEDS_OF_A_WORKER
 
     def draw(self, rng: random.Random) -> Figure:
         while True:
@@ -253,7 +261,8 @@ def _caption_of(names: FigureNames) -> Callable[[random.Random], str]:
 
 
 class Conversations(IterableDataset[Tokenized]):
-    """An endless, seeded stream; neighbours have similar lengths, so that batches hold little padding."""
+    """An endless, seeded stream; neighbours have similar lengths, so that batches hold little padding. Each worker of a
+    DataLoader has a stream of its own."""
 
     def __init__(
         self,
@@ -270,7 +279,10 @@ class Conversations(IterableDataset[Tokenized]):
         self.seed = seed
 
     def __iter__(self) -> Iterator[Tokenized]:
-        rng = random.Random(self.seed)
+        worker = get_worker_info()
+        number = worker.id if worker else 0
+        self.sources.begin(number)
+        rng = random.Random(f"{self.seed}-{number}")
         while True:
             chunk: list[Tokenized] = []
             while len(chunk) < self.batch_size * _CHUNK:

@@ -9,9 +9,10 @@ is, is not known here.
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ from training.small.model import build
 from training.tiny.learner import padded_to_multiple
 from training.tiny.model import normalised
 
+ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_FILE = "adapter_model.safetensors"
+PLAN_FILE = "plan.json"
+"""Beside a run's checkpoints: the plan that it was begun with, by which its weights are loaded."""
 VISION_FILE = "vision.safetensors"
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _ANSWER_BLOCK = 128
@@ -62,6 +66,28 @@ class Plan:
     then not propagated back through them."""
     image_share: float = 0.35
     save_steps: int = 50
+    log_steps: int = 1
+    workers: int = 1
+    """Processes that make examples, each a stream of its own."""
+
+
+PLANS = {
+    "cpu": Plan(),
+    "gpu": Plan(
+        steps=3000,
+        batch_size=32,
+        lr=1e-3,
+        warmup_steps=60,
+        rank=48,
+        alpha=48,
+        first_layer=0,
+        save_steps=500,
+        log_steps=20,
+        workers=14,
+    ),
+}
+"""What a machine affords: two cores a few thousand conversations, a GPU of 80 GB with 16 cores that make them a hundred
+thousand."""
 
 
 class Learner(nn.Module):
@@ -134,17 +160,30 @@ def new_learner(base: Path, tower: Path, plan: Plan, seed: int = 0) -> tuple[Lea
 def load_learner(
     base: Path, tower: Path, trained: Path, plan: Plan | None = None
 ) -> tuple[Learner, PreTrainedTokenizerFast]:
-    """The model with what `run` left in `trained`, or with the delta that `export` wrote there.
+    """The model with what `run` left in `trained`, a run's folder or one of its checkpoints, or with the delta that
+    `export` wrote there. Rank and layers are those of `trained`, whatever `plan` says.
 
     Raises RuntimeError when that is of another model.
     """
-    learner, tokenizer = new_learner(base, tower, plan or Plan())
+    learner, tokenizer = new_learner(base, tower, shaped_as(trained, plan or Plan()))
     learned = _of_delta(trained) if (trained / ADAPTER_FILE).exists() else load_file(trained / "model.safetensors")
     found = learner.load_state_dict(learned, strict=False)
     wanted = {name for name, parameter in learner.named_parameters() if parameter.requires_grad}
     if found.unexpected_keys or wanted - learned.keys():
         raise RuntimeError(f"{trained} is not of this model")
     return learner, tokenizer
+
+
+def shaped_as(trained: Path, plan: Plan) -> Plan:
+    """The plan with the rank and the layers of a delta, a run or a checkpoint; as it is where these are not written."""
+    if (trained / ADAPTER_CONFIG_FILE).exists():
+        lora = json.loads((trained / ADAPTER_CONFIG_FILE).read_text(encoding="utf-8"))
+        return replace(plan, rank=lora["r"], alpha=lora["lora_alpha"], first_layer=min(lora["layers_to_transform"]))
+    for file in (trained / PLAN_FILE, trained.parent / PLAN_FILE):
+        if file.exists():
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            return replace(plan, rank=saved["rank"], alpha=saved["alpha"], first_layer=saved["first_layer"])
+    return plan
 
 
 def _of_delta(folder: Path) -> dict[str, torch.Tensor]:
@@ -193,6 +232,10 @@ def run(
     """Train in place, leaving checkpoints in `out`; goes on from the last checkpoint that is there."""
     if has_bfloat16() and not torch.cuda.is_available():
         learner.llava.model.language_model.set_attn_implementation(PLAIN)
+    out.mkdir(parents=True, exist_ok=True)
+    shape = {key: getattr(learner.plan, key) for key in ("rank", "alpha", "first_layer")}
+    written = json.dumps(asdict(plan) | shape | {"seed": seed}, indent=1)
+    (out / PLAN_FILE).write_text(written + "\n", encoding="utf-8")
     clock = _Clock(plan.budget_s)
 
     def rate(step: int) -> float:
@@ -207,17 +250,18 @@ def run(
         max_grad_norm=1.0,
         bf16=has_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
-        logging_steps=1,
+        logging_steps=plan.log_steps,
         save_steps=plan.save_steps,
         save_total_limit=2,
         seed=seed,
         remove_unused_columns=False,
-        dataloader_num_workers=1,
+        dataloader_num_workers=plan.workers,
         dataloader_prefetch_factor=4,
         report_to="none",
         disable_tqdm=True,
     )
-    optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=plan.lr, weight_decay=0.0)
+    learned = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=plan.lr, weight_decay=0.0)
     resumed = any(out.glob("checkpoint-*"))
     step = max((int(path.name.rpartition("-")[2]) for path in out.glob("checkpoint-*")), default=0)
     trainer = Trainer(

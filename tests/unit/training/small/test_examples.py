@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from llava_graph.context import Turn, conversation
 from llava_graph.context_parts import ContextParts
 from tests.unit.training.small.small_models import write_base
 from training.encoding import IGNORED
+from training.small import examples
 from training.small.answers import prompt_of
 from training.small.examples import (
     LENGTHS,
+    Conversations,
     Example,
     Sources,
     collate,
@@ -117,3 +120,15 @@ def test_sources_without_readings_simulate_each_seed_once(tmp_path: Path) -> Non
     sources = Sources([tmp_path], 0.5, 700_100)
     drawn = [sources.draw(random.Random(i)) for i in range(3)]
     assert len({figure.names for figure in drawn}) == 3
+
+
+def test_each_process_has_figures_and_conversations_of_its_own(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "LENGTHS", (4096,))  # a tokenizer of bytes makes long prompts
+    stream = Conversations(Sources([], 0.0, 700_500), tokenizer, batch_size=1, seed=3)
+    loader = DataLoader(stream, batch_size=None, num_workers=2)
+    seen = [tuple(example.ids) for example, _ in zip(loader, range(8), strict=False)]
+    assert len(set(seen)) == len(seen)
+    again = [tuple(example.ids) for example, _ in zip(loader, range(8), strict=False)]
+    assert again == seen

@@ -104,3 +104,13 @@ def test_plain_attention_is_causal_attention(repeats: int) -> None:
 
 def _learned(learner: Learner) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in learner.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.usefixtures("long_prompts")
+def test_rank_and_layers_are_those_of_what_was_trained(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    learner, tokenizer = new_learner(*folders, PLAN)
+    run(learner, tokenizer, Sources([], 0.0, 700_200), tmp_path / "run", PLAN)
+    export(learner, tokenizer, tmp_path / "delta")
+    for folder in ("run", "run/checkpoint-2", "delta"):
+        again, _ = load_learner(*folders, tmp_path / folder)
+        assert (again.plan.rank, again.plan.alpha, again.plan.first_layer) == (4, 4, 0), folder
