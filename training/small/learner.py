@@ -81,6 +81,7 @@ PLANS = {
         rank=48,
         alpha=48,
         first_layer=0,
+        image_share=0.5,
         save_steps=500,
         log_steps=20,
         workers=14,
