@@ -890,6 +890,8 @@ class _Reader:
         if any(item.symbol == "a" for item in inside):
             return (), True
         panel = self._panel_of_one(found.panel)
+        if panel is None and found.panel is None:
+            panel = self._panel_of_label([name for item in inside if item.symbol == "Y" for name in item.names])
         # Who names the label of the y axis goes by no sentence before.
         names_axis = any(item.symbol == "Y" for item in inside) and found.panel != _NO_PANEL
         is_about_other = any(item.symbol == "O" for item in found.items) if names_axis else found.is_about_other
@@ -898,6 +900,11 @@ class _Reader:
         if any(item.symbol == "Y" and all(name.panel != panel for name in item.names) for item in inside):
             return (), False
         return ((Name("series", panel, 0, self._chart.panels[panel].series[0].name or ""),),), False
+
+    def _panel_of_label(self, labels: Sequence[Name]) -> int | None:
+        """The panel with one series whose y axis alone has this label."""
+        panels = {name.panel for name in labels}
+        return next(iter(panels)) if len(panels) == 1 and panels <= set(self._alone) else None
 
     def _panel_of_one(self, spoken_of: int | None) -> int | None:
         """The panel whose only series "the curve" is: the one spoken of, or the only one that has a series."""

@@ -105,10 +105,12 @@ def _checked(told: Told, text: str) -> list[Check]:
 
 def _panels(told: Told, rng: random.Random, length: Length) -> Iterator[str]:
     """Panels one after the other, and at most two sentences about what was not read of them."""
-    left = 2
+    unread = [letter for letter, panel in zip("abcdef", told.panels, strict=False) if panel.unread]
+    together = unread[1:] if len(told.panels) > 2 and len(unread) > 1 else []
+    left = 1 if together else 2
     for number, (letter, panel) in enumerate(zip("abcdef", told.panels, strict=False)):
         # One sentence for each, so that the second panel has not lost it to the first.
-        most = max(min(left, 1), left - (len(told.panels) - 1 - number))
+        most = 0 if letter in together else max(min(left, 1), left - (len(told.panels) - 1 - number))
         first, *rest = _panel(told, panel, rng, "short" if length == "short" else "medium", most)
         if first.startswith("The figure is a ") and rng.random() < 0.6:
             yield f"Panel ({letter}) is a {first.removeprefix('The figure is a ')}"
@@ -116,6 +118,9 @@ def _panels(told: Told, rng: random.Random, length: Length) -> Iterator[str]:
             yield f"In panel ({letter}), {first[0].lower()}{first[1:]}"
         yield from rest
         left -= sum(_NOT_READ in sentence or _NO_VALUES in sentence for sentence in rest)
+    if together:
+        panels = listing([f"({letter})" for letter in together])
+        yield f"Of panel{'s' if len(together) > 1 else ''} {panels}, no values were read either."
 
 
 _NOT_READ, _NO_VALUES = " not read", "No values are given"
@@ -374,9 +379,8 @@ def _together(
     else:
         # The checks tell a number that is a name by what stands behind it: other numbers and a verb.
         others.sort(key=_is_digits)
-        halves = [others] if len(others) <= _MOST_IN_A_ROW else [others[:4], others[4:]]
-        for few in halves:
-            yield f"{listing(few)} {rng.choice(_PLURALS[trend] if len(few) > 1 else _VERBS[trend])}."
+        for names in [others] if len(others) <= _MOST_IN_A_ROW else [others[:4], others[4:]]:
+            yield f"{listing(names)} {rng.choice(_PLURALS[trend] if len(names) > 1 else _VERBS[trend])}."
 
 
 def _is_digits(name: str) -> bool:
@@ -647,7 +651,11 @@ def _clouds(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -
                 yield f"{capital(clause)}."
             yield from cloud(panel, data, i, rng, told_with_trend(data.series[i]) is None)
     else:
-        yield from _courses(panel, data, [i for i in claimed if i not in shapeless], rng, length)
+        yield from _courses(panel, data, [i for i in claimed if trend_of(data.series[i])], rng, length)
+        for i in claimed:
+            r = fact_of(data.series[i], "correlation")
+            if i not in shapeless and trend_of(data.series[i]) is None and r and r.y is not None and panel.series[i]:
+                yield f"The points of {panel.series[i]} have a correlation of {r.y:.2f}."
         names = [who(panel, data, i) for i in shapeless if panel.series[i]]
         if names:
             yield f"{listing(names)} {'shows' if len(names) == 1 else 'show'} no clear trend."
@@ -748,7 +756,7 @@ def _rows_of_bars(
     shared: dict[str, str] = {}
     if len(rows) == len(data.series):
         for kind in ("maximum", "minimum"):
-            facts = [fact_of(row, kind) for row in rows]  # type: ignore[arg-type]
+            facts = [fact_of(row, kind) for row in rows]
             places = {fact.x for fact in facts if fact is not None}
             if None not in facts and len(places) == 1 and isinstance(place := places.pop(), str):
                 shared[kind] = place

@@ -416,7 +416,9 @@ def _straight(name: str | None, first: float, last: float) -> Series:
 
 
 def _curves(y: str, *members: Series) -> Panel:
-    return panel("line", Axis("Time (h)", unit="h", scale="linear", low=100, high=110), Axis(y, scale="linear"), *members)
+    return panel(
+        "line", Axis("Time (h)", unit="h", scale="linear", low=100, high=110), Axis(y, scale="linear"), *members
+    )
 
 
 CROPS = Chart((_curves("Mass (t)", _straight("Rye", 0, 9), _straight("Oats", 1, 6), _straight("20", 3, 8)),))
@@ -494,6 +496,14 @@ def test_lone_curve_is_called_by_the_label_of_its_axis() -> None:
         answer.replace("Gain. The curve falls from about 8", "Gain. Gain rises from about 5"), lines, "", chart
     )
     assert [check.kind for check in wrong if check.verdict == "contradicted"] == ["trend", "number"]
+
+
+def test_label_of_one_panel_alone_says_which_panel_is_spoken_of() -> None:
+    chart = Chart((_curves("Mass (t)", _straight(None, 0, 9)), _curves("Gain", _straight(None, 8, 2))))
+    found = checks("Gain falls to about 2. Mass falls.", lines_of(chart), "", chart)
+    assert [check.verdict for check in found] == ["read", "read", "contradicted"]
+    alike = Chart((_curves("Gain", _straight(None, 0, 9)), _curves("Gain", _straight(None, 8, 2))))
+    assert [c.verdict for c in checks("Gain falls to about 2.", lines_of(alike), "", alike)] != ["contradicted"]
 
 
 def test_sentence_ends_behind_a_unit_of_minutes() -> None:

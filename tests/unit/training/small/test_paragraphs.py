@@ -83,6 +83,12 @@ def test_what_was_not_read_takes_two_sentences_at_most() -> None:
             assert len(re.findall(r"Crop \d", text.split(".", 1)[1])) <= 9, text
 
 
+def test_panels_that_were_not_read_are_told_together_where_there_are_many() -> None:
+    blank = Panel("line", (0, 0, 9, 9), abstained="low_resolution")
+    for text in texts_of(told_of(blank, blank, blank)):
+        assert text.endswith("Of panels (b) and (c), no values were read either."), text
+
+
 def test_series_of_one_reason_are_listed_in_one_sentence() -> None:
     told = told_of(
         panel("line", "Gain", curve("Rye", 0, 9), *(unread(name, "low_coverage") for name in ("Oats", "20")))
