@@ -112,7 +112,7 @@ def _panels(told: Told, rng: random.Random, length: Length) -> Iterator[str]:
         # One sentence for each, so that the second panel has not lost it to the first.
         most = 0 if letter in together else max(min(left, 1), left - (len(told.panels) - 1 - number))
         first, *rest = _panel(told, panel, rng, "short" if length == "short" else "medium", most)
-        if first.startswith("The figure is a ") and rng.random() < 0.6:
+        if first.startswith("The figure is a "):
             yield f"Panel ({letter}) is a {first.removeprefix('The figure is a ')}"
         else:
             yield f"In panel ({letter}), {first[0].lower()}{first[1:]}"
