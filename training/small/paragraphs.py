@@ -164,7 +164,7 @@ def opening(panel: ToldPanel, rng: random.Random) -> str:
         whom, have = f" for {_count(count)} series", f"{_count(count)} series"
     if panel.x and panel.y:
         return _of_both_axes(panel, kind, panel.x, panel.y, whom, rng)
-    beside = _categories(panel, bool(whom)) if rng.random() < 0.85 else ""
+    beside = _categories(panel, count if whom else 0) if rng.random() < 0.85 else ""
     if panel.y:
         lacks = f"; its {_along(panel)} axis has no legible label" if not beside and rng.random() < 0.3 else ""
         verb = rng.choice(("shows", "gives"))
@@ -216,14 +216,15 @@ def _along(panel: ToldPanel) -> str:
     return "vertical" if panel.data is not None and panel.data.horizontal else "horizontal"
 
 
-def _categories(panel: ToldPanel, has_series: bool) -> str:
+def _categories(panel: ToldPanel, series: int) -> str:
     """The bars of a chart whose axis of categories has no label: by their names where these are few."""
     count = len(panel.categories)
     if not _has_bars(panel) or count < 2:
         return ""
     if count > _MOST_CATEGORIES:
         return f" in {_count(count)} categories"
-    return f", each for {listing(panel.categories)}" if has_series else f" for {listing(panel.categories)}"
+    how = "" if series == 0 else ", with bars" if series == 1 else ", each"
+    return f"{how} for {listing(panel.categories)}"
 
 
 def _units(panel: ToldPanel, data: Panel) -> str | None:
@@ -654,8 +655,12 @@ def _clouds(panel: ToldPanel, data: Panel, rng: random.Random, length: Length) -
         yield from _courses(panel, data, [i for i in claimed if trend_of(data.series[i])], rng, length)
         for i in claimed:
             r = fact_of(data.series[i], "correlation")
-            if i not in shapeless and trend_of(data.series[i]) is None and r and r.y is not None and panel.series[i]:
+            if i in shapeless or trend_of(data.series[i]) is not None or not panel.series[i]:
+                continue
+            if r is not None and r.y is not None:
                 yield f"The points of {panel.series[i]} have a correlation of {r.y:.2f}."
+            else:
+                yield from cloud(panel, data, i, rng, True)
         names = [who(panel, data, i) for i in shapeless if panel.series[i]]
         if names:
             yield f"{listing(names)} {'shows' if len(names) == 1 else 'show'} no clear trend."

@@ -172,6 +172,11 @@ def test_opening_says_what_is_known_and_no_more(
 def test_bars_without_labels_of_series_and_axis_are_named() -> None:
     texts = {opening(ToldPanel("bar chart", None, "Gain", (None,), ("clay", "sand")), random.Random(s)) for s in SEEDS}
     assert "The bar chart shows Gain for clay and sand." in texts
+    texts = {opening(ToldPanel("bar chart", None, "Gain", ("Rye",), ("clay", "sand")), random.Random(s)) for s in SEEDS}
+    assert "The bar chart shows Gain for Rye, with bars for clay and sand." in texts
+    both = ToldPanel("grouped bar chart", None, "Gain", ("Rye", "Oats"), ("clay", "sand"))
+    texts = {opening(both, random.Random(seed)) for seed in SEEDS}
+    assert "The grouped bar chart shows Gain for Rye and Oats, each for clay and sand." in texts
 
 
 def test_unit_with_a_full_stop_ends_no_sentence() -> None:
