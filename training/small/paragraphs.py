@@ -195,7 +195,7 @@ def _of_both_axes(panel: ToldPanel, kind: str, x: str, y: str, whom: str, rng: r
         forms = (
             f"The {kind} shows {y} against {x}{whom}.",
             f"The {kind} shows {y} as a function of {x}{whom}.",
-            f"This {kind} plots {y} against {x}{whom}.",
+            f"This {kind} {'gives' if kind.endswith('plot') else 'plots'} {y} against {x}{whom}.",
             f"The figure is a {kind} of {y} versus {x}{whom}."
             if panel.kind
             else f"The figure shows {y} over {x}{whom}.",

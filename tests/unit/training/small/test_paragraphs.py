@@ -151,7 +151,7 @@ def test_category_that_is_highest_for_all_is_told_once() -> None:
         assert re.search(r"For Rye, the \w+ bar is b1 at about 9 and the \w+ is a1 at about 2\.", text), text
 
 
-@pytest.mark.parametrize("kind", ["line chart", "bar chart", "grouped bar chart", None])
+@pytest.mark.parametrize("kind", ["line chart", "bar chart", "grouped bar chart", "scatter plot", None])
 @pytest.mark.parametrize("x", ["Time", None])
 @pytest.mark.parametrize("y", ["Gain", None])
 @pytest.mark.parametrize("series", [(), (None,), ("Rye", "Oats"), ("Rye", None)])
