@@ -570,6 +570,8 @@ class _Checker:
     # Comparisons
 
     def _extreme(self, claim: Claim) -> _Judged:
+        if claim.is_all and claim.subjects and _is_category(claim.subjects[0]):
+            return self._extreme_of_all(claim, claim.subjects[0][0].text)
         if claim.is_all or len(claim.subjects) != 1 or claim.is_part:
             return _UNDECIDED
         names = claim.subjects[0]
@@ -582,6 +584,16 @@ class _Checker:
                 else _UNDECIDED
             )
         return _agreed([self._extreme_series(p, s, claim) for p, s in _of_names(names)])
+
+    def _extreme_of_all(self, claim: Claim, category: str) -> _Judged:
+        """Of "all are highest at C": of each series of the only panel with bars, or of the one spoken of."""
+        panels = [p for p, panel in enumerate(self._chart.panels) if panel.kind in _BARS and not panel.abstained]
+        panels = [p for p in panels if claim.panel in (None, p)]
+        count = len(self._chart.panels[panels[0]].series) if len(panels) == 1 else 0
+        is_both = self._answer[max(claim.start - 24, 0) : claim.end].casefold().find("both") >= 0
+        if count < 2 or (is_both and count != 2):
+            return _UNDECIDED
+        return _all_hold([self._extreme_bar(panels[0], s, category, claim.is_high) for s in range(count)])
 
     def _extreme_series(self, p: int, s: int, claim: Claim) -> _Judged:
         """Highest by any measure (mean, maximum, an end) is not contradicted, highest by the mean is read."""
@@ -825,7 +837,9 @@ class _Checker:
             yield Check(start, end, "trend", "unsupported")
 
     def _names(self) -> Iterator[Check]:
-        for mark in unsupported(self._answer, [*(line.text for line in self._lines), self._caption]):
+        # The reader joins the words of a legend and reads some of them again: its names are read, too.
+        read = [series.name for panel in self._chart.panels for series in panel.series if series.name]
+        for mark in unsupported(self._answer, [*(line.text for line in self._lines), self._caption, *read]):
             # "There is no Zorb" claims of no name that it stands in the figure.
             is_denied = _DENIED.search(self._answer, max(mark.start - 20, 0), mark.start) is not None
             if mark.kind == "name" and not is_denied:

@@ -232,6 +232,7 @@ def _place(name: str) -> str:
 
 
 _VERB = r"(?:,?ω|,w{1,2},)?,?w{0,3}(?:[bv]w{0,3})?(?:ρT)?(?P<verb>[rlij])"
+_ALL_BARS = r"(?:^|(?<=^,))(?P<all>a)[ta]?g?bt?"
 _OF_ALL = r"o(?:[tag]{1,3}|ta?U|aU)(?:$|[,;&wW])"
 
 
@@ -275,7 +276,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "turn",
         _pattern(
             _BOUND,
-            rf"t?(?P<verb>[PQmn])[@YG]{{0,2}}(?:o(?P<subject>[tcg]{{0,3}}S{_AFTER_NAME}))?b",
+            rf"t?(?P<verb>[PQmn])[@YG]{{0,2}}(?:o(?P<subject>[tcg]{{0,3}}S{_AFTER_NAME}|Y))?b",
             _NUM,
             r"(?P<level>[NV])",
             _place("at"),
@@ -312,6 +313,11 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "order_at",
         _pattern(r"^f(?P<at>C),(?P<subject>[tcg]{0,3}S)b(?P<verb>16|26)[tcg]{0,3}(?P<second>S)(?=$|[,;])"),
     ),
+    # "A rises from 1 to 2, B from 3 to 5": what the verb says of A, it says of B
+    ("more", _pattern(r"(?:(?<=[NVKC],)|(?<=[NVKC]&)|(?<=[NVK],&)|(?<=:))(?P<subject>S)(?=w{0,2}[MTA]w{0,3}[NV])")),
+    # "All three are highest at C and lowest at D"
+    ("all_top", _pattern(rf"{_ALL_BARS}(?P<verb>[mn])[Af]t?(?P<bar>C)(?=$|[,;&W])")),
+    ("all_top", _pattern(rf"{_ALL_BARS}[mn][Af]t?C,?&(?P<verb>[mn])[Af]t?(?P<bar>C)(?=$|[,;&W])")),
     # "The highest bar is C at 3", "C has the highest value", "C: 3", "C is higher than D"
     (
         "bar_top",
@@ -351,6 +357,7 @@ _FROM_TO = re.compile(
 _TO = re.compile(rf"w{{0,3}}Tw{{0,3}}(?P<last>[NV]){_place('p2')}")
 _BY = re.compile(r"w{0,3}Bw{0,3}(?P<change>[NVν])")
 _LEVEL = re.compile(r"(?:[,A]|h@o|w){1,3}w{0,3}(?P<level>[NV])")
+_AT_LEVEL = re.compile(rf"w{{0,2}}Aw{{0,3}}(?P<level>[NV]){_place('at')}")
 _MAY_FOLLOW_A_TREND = re.compile(r"w{0,3}(?:$|[,;:.&WABhkao()8ZGαHκf34]|T[wt]{0,3}[NVνPQ]|M[wt]{0,3}[NVKCPQ])")
 # What follows makes it a part: "in the last hours", "below 400 m", "near the end". Not "in the figure", "at all times".
 _IS_A_PLACE = re.compile(r"w{0,3}(?!ft?[gY]|Aa8)[fA34h]|M[wt]{1,3}[PQ]")
@@ -360,7 +367,7 @@ _PANEL = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(
-    r"(?<![A-Za-z]\.[A-Za-z])(?<!\bca)(?<!\bcf)(?<!\bvs)(?<!\bFig)(?<!\bfig)(?<!\beq)(?<!approx)(?<!\bmax)(?<!\bmin)[.!?]++[)\"'”’*_]{0,3}(?=\s|$)|\n"
+    r"(?<![A-Za-z]\.[A-Za-z])(?<!\bca)(?<!\bcf)(?<!\bvs)(?<!\bFig)(?<!\bfig)(?<!\beq)(?<!approx)(?<!\bmax)(?<!(?<!\d\s)(?<!\bin\s)\bmin)[.!?]++[)\"'”’*_]{0,3}(?=\s|$)|\n"
 )
 _PHRASE = re.compile(
     r"\b(?:(?:by|in) (?:contrast|comparison|general|fact|particular|turn)|on (?:the other hand|the contrary|average)"
@@ -434,7 +441,8 @@ _BEFORE_A_NAME = re.compile(
 """What stands before a name that is made of digits; between "value of" and "is" it may be a value, but hardly is."""
 _BEHIND_A_ROW = re.compile(r",\s+the\s+(?:highest|lowest|largest|smallest|tallest|shortest)\b", re.I)
 _CROSSES = re.compile(r"\s+and\s+[^.!?;]{1,60}?\s(?:cross|crosses|intersect|meet)\b")
-_ANOTHER_NUMBER = re.compile(r"(?:,?\s+and|,)\s+[\d.,]*\d%?(?=\s)")
+_ANOTHER_NUMBER = re.compile(r"(?:(?:,?\s+and|,)\s+\d[\d.]{0,11}%?){1,6}(?=\s)")
+_AND_ITS_NUMBERS = re.compile(r"\s+(?:from|to|at)\s+(?:about|around|roughly|approximately)\s")
 _WORD = re.compile(r"\s+([^\W\d_]+)")
 _VERBS_OF_A_NAME = frozenset("rlijpqbvesz579")
 
@@ -462,6 +470,18 @@ _OF_ANOTHER_KIND = frozenset("Uςg8oSCPQG")
 
 _NO_PANEL = -1
 
+_ROLES_OF_VERBS: Mapping[str, Role] = {
+    "p": "maximum",
+    "Pe": "maximum",
+    "q": "minimum",
+    "Qe": "minimum",
+    "s": "first",
+    "z": "last",
+    "Fb": "level",
+    "bm": "maximum",
+    "bn": "minimum",
+}
+"""What a number is of a curve by the classes of the verb and what belongs to it: of "is the highest" b and m."""
 _STAYS = frozenset(["stays", "stayed", "stay", "remains", "remained", "remain"])
 _EVERYWHERE = frozenset(["overall", "everywhere", "always", "throughout"])
 _OWN_ROLES: Mapping[str, Role] = {"first": "first", "last": "last", "level": "level", "change": "change"}
@@ -592,8 +612,11 @@ class _Reader:
         groups = list(named.values())
         texts = [Line(group[0].text, (0, 0, 1, 1), 1.0) for group in groups]
         others = [Line(line.text, (0, 0, 1, 1), 0.0) for line in lines if line.text.casefold() not in named]
+        letters = [found.span() for found in _PANEL.finditer(self._answer)]
         for link in ground(self._answer, [*texts, *others]):
             names = tuple(groups[link.line]) if link.line < len(groups) else ()
+            if not names and any(start <= link.start and link.end <= end for start, end in letters):
+                continue  # "(b)" stands in figures beside a panel, and is nothing else that is spoken of
             is_number = bool(names) and not any(char.isalpha() for char in names[0].text)
             if is_number and not self._is_spoken_of(link.start, link.end):
                 names = tuple(name for name in names if name.kind != "series")
@@ -606,6 +629,8 @@ class _Reader:
         if not _BEFORE_A_NAME.search(answer, max(start - 24, 0), start):
             return False
         if _BEHIND_A_ROW.match(answer, end) or _CROSSES.match(answer, end):
+            return True
+        if _AND_ITS_NUMBERS.match(answer, end):  # "10 rises from about 1 to about 3, 20 from about 2 to about 5"
             return True
         rest = _ANOTHER_NUMBER.match(answer, end)  # "10 and 20 cross"
         verb = _WORD.match(answer, rest.end() if rest else end)
@@ -671,7 +696,11 @@ class _Reader:
                     if after[: len(unit)].casefold() == unit and is_free:
                         found[symbol] = max(found.get(symbol, 0), len(unit))
         if number.percent:
-            return ("V" if any("%" in _spellings(panel.y) for panel in self._chart.panels) else "ν"), number.end
+            is_y, is_x = (
+                any("%" in _spellings(axis) for axis in axes)
+                for axes in ([panel.y for panel in self._chart.panels], [panel.x for panel in self._chart.panels])
+            )
+            return ("N" if is_x and is_y else "V" if is_y else "K" if is_x else "ν"), number.end
         if not found:
             return "N", number.end
         longest = max(found.values())
@@ -765,6 +794,30 @@ class _Reader:
         is_part = blank.is_part or goes_on or is_placed or "Z" in found.clause[:verb_at]
         return replace(blank, kind="trend", trend=trend, values=values, is_part=is_part, is_strong=is_strong)
 
+    def _more(self, blank: Claim, found: _Found) -> Claim | None:
+        """Of "B from 3 to 5" behind "A rises from 1 to 2": the same verb. Numbers that go the other way deny it."""
+        verbs = set(re.sub("[^rlijpqszFPQbvemn7]", "", found.clause[: found.match.start()]))
+        rest = found.clause[found.match.end() :]
+        if verbs and (verbs <= set("ri") or verbs <= set("lj")):
+            tail = _FROM_TO.match(rest) or _TO.match(rest)
+            values = found.values(_OWN_ROLES, tail) if tail else ()
+            rises = verbs <= set("ri")
+            if not values or (len(values) == 2 and (values[0].number.value < values[1].number.value) != rises):
+                return None
+            return replace(blank, kind="trend", trend="rises" if rises else "falls", values=values)
+        role, tail = _ROLES_OF_VERBS.get("".join(sorted(verbs))), _AT_LEVEL.match(rest)
+        if role is None or tail is None or not re.match("$|[,;&]", rest[tail.end() :]):
+            return None
+        shapes: dict[str, Trend] = {"p": "peaks", "Pe": "peaks", "q": "dips", "Qe": "dips", "Fb": "flat"}
+        shape = shapes.get("".join(sorted(verbs)))
+        return replace(blank, trend=shape, values=found.values({"level": role}, tail), is_part=False)
+
+    def _all_top(self, blank: Claim, found: _Found) -> Claim | None:
+        bar, word = found.names("bar"), found.items[found.match.start("all")].word
+        if word not in ("all", "both") or not bar:
+            return None
+        return replace(blank, kind="extreme", subjects=(bar,), is_high=found.verb == "m", is_all=True)
+
     def _ends(self, blank: Claim, found: _Found) -> Claim:
         return replace(blank, values=found.values({"first": "first", "last": "last"}), is_part=False)
 
@@ -837,11 +890,21 @@ class _Reader:
         if any(item.symbol == "a" for item in inside):
             return (), True
         panel = self._panel_of_one(found.panel)
-        if panel is None or found.is_about_other:
+        if panel is None and found.panel is None:
+            panel = self._panel_of_label([name for item in inside if item.symbol == "Y" for name in item.names])
+        # Who names the label of the y axis goes by no sentence before.
+        names_axis = any(item.symbol == "Y" for item in inside) and found.panel != _NO_PANEL
+        is_about_other = any(item.symbol == "O" for item in found.items) if names_axis else found.is_about_other
+        if panel is None or is_about_other:
             return (), False
         if any(item.symbol == "Y" and all(name.panel != panel for name in item.names) for item in inside):
             return (), False
         return ((Name("series", panel, 0, self._chart.panels[panel].series[0].name or ""),),), False
+
+    def _panel_of_label(self, labels: Sequence[Name]) -> int | None:
+        """The panel with one series whose y axis alone has this label."""
+        panels = {name.panel for name in labels}
+        return next(iter(panels)) if len(panels) == 1 and panels <= set(self._alone) else None
 
     def _panel_of_one(self, spoken_of: int | None) -> int | None:
         """The panel whose only series "the curve" is: the one spoken of, or the only one that has a series."""
@@ -862,11 +925,13 @@ _MAKERS: Mapping[str, Callable[[_Reader, Claim, _Found], Claim | None]] = {
     "top": _Reader._top,
     "order": _Reader._order,
     "order_at": _Reader._order,
+    "more": _Reader._more,
+    "all_top": _Reader._all_top,
     "bar_top": _Reader._bar_top,
     "bar": _Reader._bar,
     "bar_order": _Reader._bar_order,
 }
-_ABOUT_SERIES = _MAKERS.keys() - {"crossing", "bar_top", "bar", "bar_order"}
+_ABOUT_SERIES = _MAKERS.keys() - {"crossing", "all_top", "bar_top", "bar", "bar_order"}
 
 
 def _clauses(text: str) -> Iterator[tuple[str, int, int]]:

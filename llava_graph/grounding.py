@@ -124,7 +124,7 @@ def _names(text: str) -> Iterator[tuple[list[Token], bool]]:
     if len(tokens) > 1 and all(isinstance(token.key, float) for token in tokens):
         variants += [([token], True) for token in tokens]  # a row of tick labels that the OCR took for one line
     for variant, is_part in variants:
-        if _is_name(variant):
+        if _is_name(variant) or _is_spelled_as_a_name(text, variant):
             yield variant, is_part
 
 
@@ -160,6 +160,15 @@ def _is_name(tokens: list[Token]) -> bool:
         return True
     keys = [token.key for token in tokens]
     return len(keys) == 3 and keys[0] == "(" and keys[2] == ")" and tokens[1].end - tokens[1].start == 1
+
+
+def _is_spelled_as_a_name(text: str, tokens: list[Token]) -> bool:
+    """Whether capitals make a name of our own words: "AT", "Line A". A lone "A" is none.
+
+    Of such a name the spelling must be the same, see `_is_everyday`.
+    """
+    words = [text[token.start : token.end] for token in tokens if token.is_word]
+    return any(word.isupper() and (len(word) > 1 or len(words) > 1) for word in words)
 
 
 def _is_everyday(tokens: list[Token]) -> bool:

@@ -88,7 +88,8 @@ def _read_panel(panel: Panel, printed: ToldPanel | None) -> ToldPanel:
     if printed and panel.horizontal:
         printed = replace(printed, x=printed.y, y=printed.x)
     if printed:
-        x, y = x or printed.x, y or printed.y
+        # Where only one label stands in the figure, it is not known to which axis the other name belongs.
+        x, y = x or (printed.x if printed.x != y else None), y or (printed.y if printed.y != x else None)
     kind = KIND_WORDS[panel.kind] if panel.kind != "other" else None
     names = tuple(_name(series) for series in panel.series)
     categories = tuple(dict.fromkeys(str(p.x) for s in panel.series for p in s.points if isinstance(p.x, str)))

@@ -167,13 +167,15 @@ class _Answer:
         names = claim.subjects[0]
         if any(name.kind == "category" for name in names):
             rows = self._rows(claim)
-            if len(rows) != 1:
+            if not rows or (len(rows) > 1 and not claim.is_all):
                 return False
-            panel, series = self._chart.panels[rows[0][0]], self._series(*rows[0])
-            heights = {point.x: point.y for point in series.points}
-            at = heights.get(names[0].text)
-            return at is not None and _is_top(list(heights.values()), at, claim.is_high, shown(panel))
+            return all(self._is_extreme_bar(p, s, names[0].text, claim.is_high) for p, s in rows)
         return any(self._is_extreme_series(p, s, claim) for p, s in _places(names))
+
+    def _is_extreme_bar(self, p: int, s: int, category: str, is_high: bool) -> bool:
+        heights = {point.x: point.y for point in self._series(p, s).points}
+        at = heights.get(category)
+        return at is not None and _is_top(list(heights.values()), at, is_high, shown(self._chart.panels[p]))
 
     def _is_extreme_series(self, p: int, s: int, claim: Claim) -> bool:
         panel = self._chart.panels[p]

@@ -408,6 +408,129 @@ def test_no_text_makes_it_fail(answer: str, caption: str, names: list[str]) -> N
     checks(answer, [Line(name, (0, 0, 9, 9)) for name in names], caption, chart)
 
 
+# What one verb says of several, and what stands at a panel
+
+
+def _straight(name: str | None, first: float, last: float) -> Series:
+    return series(name, [100.0 + i for i in range(11)], [first + (last - first) * i / 10 for i in range(11)])
+
+
+def _curves(y: str, *members: Series) -> Panel:
+    return panel(
+        "line", Axis("Time (h)", unit="h", scale="linear", low=100, high=110), Axis(y, scale="linear"), *members
+    )
+
+
+CROPS = Chart((_curves("Mass (t)", _straight("Rye", 0, 9), _straight("Oats", 1, 6), _straight("20", 3, 8)),))
+ROWS = Chart(
+    (
+        panel(
+            "grouped_bar",
+            Axis(None, scale="category", categories=("64", "128", "256")),
+            Axis("Speed", scale="linear", low=0, high=10),
+            series("Rye", ("64", "128", "256"), (1, 4, 9)),
+            series("Oats", ("64", "128", "256"), (2, 3, 8)),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "stretch", "verdict"),
+    [
+        ("Rye rises from about 0 to about 9, Oats from about 1 to about 6.", "Oats", "read"),
+        ("Rye rises from about 0 to about 9 and Oats from about 1 to about 6.", "6", "read"),
+        ("Rye rises from about 0 to about 9, Oats from about 1 to about 9.", "9.", "contradicted"),
+        ("Rye rises to about 9, Oats to about 6, and 20 from about 3 to about 8.", "20", "read"),
+        (
+            "All three curves rise: Rye from about 0 to about 9, Oats to about 2 and 20 to about 8.",
+            "2 and",
+            "contradicted",
+        ),
+        ("Rye ends at about 9, Oats at about 6.", "6", "read"),
+        ("Rye ends at about 9, Oats at about 2.", "2", "contradicted"),
+        ("Rye and 20 rise.", "rise", "read"),
+    ],
+)
+def test_verb_of_one_curve_is_that_of_the_next(answer: str, stretch: str, verdict: Verdict) -> None:
+    start = answer.rindex(stretch)
+    found = [check for check in checks(answer, lines_of(CROPS), "", CROPS) if check.start == start]
+    assert [check.verdict for check in found] == [verdict]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Rye rises from 0 to 9, Oats from 6 to 1.",
+        "Rye rises from 0 to 9 and ends at 9, Oats at 1.",
+        "Rye is 9, Oats 2.",
+    ],
+)
+def test_verb_is_not_carried_on_where_numbers_or_verbs_differ(answer: str) -> None:
+    assert not [check for check in checks(answer, lines_of(CROPS), "", CROPS) if check.verdict == "contradicted"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("Both are highest at 256 and lowest at 64.", ["read", "read"]),
+        ("Both are highest at 128.", ["contradicted"]),
+        ("All three are highest at 256.", ["read"]),
+        ("All are highest at 256, Rye at about 9 and Oats at about 8.", ["read", "read", "read"]),
+        ("All are highest at 256, Rye at about 9 and Oats at about 3.", ["read", "read", "contradicted"]),
+    ],
+)
+def test_all_rows_of_bars_are_told_together(answer: str, found: list[Verdict]) -> None:
+    assert [check.verdict for check in checks(answer, lines_of(ROWS), "", ROWS)] == found
+
+
+def test_lone_curve_is_called_by_the_label_of_its_axis() -> None:
+    chart = Chart((_curves("Mass (t)", _straight(None, 0, 9)), _curves("Gain", _straight(None, 8, 2))))
+    lines = [*lines_of(chart), Line("(a)", (0, 0, 9, 9)), Line("b)", (0, 0, 9, 9))]
+    answer = (
+        "In panel (a), the line chart shows Mass. Mass rises from about 0 to about 9. In panel (b), the line chart "
+        "shows Gain. The curve falls from about 8 to about 2. The highest value of Gain is about 8 near 100. "
+    )
+    assert {check.verdict for check in checks(answer, lines, "", chart)} == {"read"}
+    wrong = checks(
+        answer.replace("Gain. The curve falls from about 8", "Gain. Gain rises from about 5"), lines, "", chart
+    )
+    assert [check.kind for check in wrong if check.verdict == "contradicted"] == ["trend", "number"]
+
+
+def test_label_of_one_panel_alone_says_which_panel_is_spoken_of() -> None:
+    chart = Chart((_curves("Mass (t)", _straight(None, 0, 9)), _curves("Gain", _straight(None, 8, 2))))
+    found = checks("Gain falls to about 2. Mass falls.", lines_of(chart), "", chart)
+    assert [check.verdict for check in found] == ["read", "read", "contradicted"]
+    alike = Chart((_curves("Gain", _straight(None, 0, 9)), _curves("Gain", _straight(None, 8, 2))))
+    assert [c.verdict for c in checks("Gain falls to about 2.", lines_of(alike), "", alike)] != ["contradicted"]
+
+
+def test_sentence_ends_behind_a_unit_of_minutes() -> None:
+    chart = Chart((_curves("Delay (min)", _straight("Rye", 0, 9), _straight("Oats", 9, 1)),))
+    answer = "Rye rises to about 9 min. Oats falls from about 9 to about 1. Delay is given in min. Rye rises."
+    found = checks(answer, lines_of(chart), "", chart)
+    assert [check.kind for check in found if check.verdict == "read"].count("trend") == 3
+
+
+def test_share_of_the_x_axis_is_a_place() -> None:
+    read = panel(
+        "line",
+        Axis("Load (%)", unit="%", scale="linear", low=100, high=110),
+        Axis("Cost (EUR)", unit="EUR", scale="linear"),
+        _straight("Rye", 0, 900),
+        _straight("Oats", 900, 0),
+    )
+    chart = Chart((read,))
+    assert [c.verdict for c in checks("Rye and Oats cross near 105 %.", lines_of(chart), "", chart)] == ["read"]
+
+
+def test_name_that_the_reader_joined_is_read() -> None:
+    chart = Chart((_curves("Mass", _straight("Batch Q", 0, 9)),))
+    lines = [Line("Batch", (0, 0, 9, 9)), Line("Mass", (0, 0, 9, 9))]
+    assert [c.verdict for c in checks("Batch Q rises to about 9.", lines, "", chart)] == ["read", "read"]
+
+
 # Truth told in other words: whatever the chart, a true sentence is not contradicted
 
 TEMPLATES: list[Callable[[str, float, float], str]] = [

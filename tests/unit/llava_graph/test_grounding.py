@@ -157,6 +157,14 @@ def test_text_that_the_prompt_made_harmless_is_still_found() -> None:
     assert _linked("It says ‹kelmo> here", "<kelmo>") == [("‹kelmo>", "<kelmo>")]
 
 
+def test_capitals_make_a_name_of_our_own_words_where_they_are_spelled_alike() -> None:
+    assert _linked("AT rises, as Line A falls at the line.", "AT", "Line A", "A") == [
+        ("AT", "AT"),
+        ("Line A", "Line A"),
+    ]
+    assert _linked("A line rises at a point.", "AT", "Line A", "A") == []
+
+
 def test_running_text_is_not_a_name() -> None:
     text = " ".join(["word"] * (MAX_NAME_TOKENS + 1))
     assert _linked(text, text) == []

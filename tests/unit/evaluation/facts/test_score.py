@@ -184,6 +184,16 @@ def test_highest_and_lowest_bars_belong_to_their_series() -> None:
     assert _of("extremum_right", "The highest bar is Marne.", _BARS) == (0, 1)
 
 
+def test_bar_that_is_highest_for_all_is_so_for_each_series() -> None:
+    alike = replace(
+        _BARS.panels[0], series=(*_BARS.panels[0].series[:1], Series("Wet", (0.0, 1.0, 2.0), (8.0, 9.0, 80.0)))
+    )
+    answer = "Both are highest at Marne and lowest at Thorp."
+    assert _of("extremum_right", answer, replace(_BARS, panels=(alike,))) == (2, 2)
+    assert _of("extremum_right", answer) == (0, 0)
+    assert _of("extremum_right", answer, _BARS) == (0, 2)
+
+
 def test_bars_that_the_eye_cannot_tell_apart_are_both_the_highest() -> None:
     assert _of("extremum_right", "For Wet, the highest bar is Thorp.", _BARS) == (1, 1)
 
