@@ -108,9 +108,16 @@ def composed(rng: random.Random) -> Composed:
 
 
 def _names(panel: Drawn) -> PanelNames:
-    """The axes as drawn. The kind is not told: without a picture nothing but what was read could tell it."""
+    """What can be known of a panel without its data: the axes as drawn, and names that are more than numbers.
+
+    There is no picture, so neither the kind of chart is known then, nor which of all the numbers are names of series.
+    """
     x, y = (panel.y, panel.x) if panel.horizontal else (panel.x, panel.y)
-    return PanelNames(None, spoken(x) or None, spoken(y) or None, panel.legend, panel.categories)
+    return PanelNames(None, spoken(x) or None, spoken(y) or None, _worded(panel.legend), _worded(panel.categories))
+
+
+def _worded(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if any(char.isalpha() for char in name))
 
 
 # Panels

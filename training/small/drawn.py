@@ -84,8 +84,8 @@ def _labels(rng: random.Random, has_bars: bool) -> tuple[str, str]:
 def _curves(kind: ChartKind, names: Sequence[str], shown: Sequence[str], area: Box, rng: random.Random) -> Drawn:
     x, y = _labels(rng, has_bars=False)
     along = _along(kind, rng)
-    if along.scale == "date" and rng.random() < 0.7:
-        x = rng.choice(("date", "Date", "Year", "Time", "year", "Month", "", ""))
+    if along.scale == "date":  # which has no unit
+        x = rng.choice(("date", "Date", "Year", "Time", "year", "Month", "Period", "Day of report", "", "", ""))
     is_log = rng.random() < (0.1 if kind == "line" else 0.05)
     value = _log_values(rng) if is_log else _values(rng)
     found = _traced(names, value, rng) if kind == "line" else [(name, *_cloud(value, rng)) for name in names]

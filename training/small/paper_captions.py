@@ -73,7 +73,8 @@ def caption(panels: Sequence[Drawn], rng: random.Random) -> str:
         text = _filled(rng.choice(_ELSEWHERE), rng)
     elif form < 0.39:
         y, x = _quantities(panels[0])
-        text = _filled(rng.choice(_FOREIGN), rng, y or "y", x or "x")
+        forms = [form for form in _FOREIGN if (y or "{y}" not in form) and (x or "{x}" not in form)]
+        return _filled(rng.choice(forms), rng, y, x)  # some have a number of their own
     elif form < 0.65:
         text = _lead(panels[0], rng)
     else:

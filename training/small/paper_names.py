@@ -36,8 +36,11 @@ def categories(count: int, rng: random.Random) -> tuple[str, ...]:
         ticks = rng.choice(paper_words.CATEGORIES)
         first = rng.randrange(max(len(ticks) - count, 0) + 1)
         return ticks[first : first + count]
-    if rng.random() < 0.3:
+    form = rng.random()
+    if form < 0.3:
         return tuple(_filled(_numbers(count, rng), count, rng))
+    if form < 0.45:
+        return tuple(_filled(_described(count, rng), count, rng))
     return tuple(legend(count, rng))
 
 
@@ -51,7 +54,9 @@ def label(rng: random.Random) -> str:
     if form < 0.35:
         return rng.choice(paper_words.FOREIGN_AXES)
     name = words.quantity(rng, "train") if form < 0.55 else _quantity(rng)
-    return _with_unit(_cased(name, rng), rng) if rng.random() < 0.55 else _cased(name, rng)
+    # A bracket at the end is taken for a unit, so one that is none never stands there.
+    has_unit = name.endswith(")") or rng.random() < 0.55
+    return _with_unit(_cased(name, rng), rng) if has_unit else _cased(name, rng)
 
 
 def label_beside_bars(rng: random.Random) -> str:
@@ -65,7 +70,7 @@ def labels_alike(rng: random.Random) -> tuple[str, str]:
     """Labels for x and y of which one begins as the other does."""
     name = _cased(_quantity(rng) if rng.random() < 0.5 else words.quantity(rng, "train"), rng)
     form = rng.choice(
-        ("{} change", "{} error", "{} ratio", "Predicted {}", "Normalised {}", "Δ {}", "{} 2", "log10({})")
+        ("{} change", "{} error", "{} ratio", "Predicted {}", "Normalised {}", "Δ {}", "{} 2", "log10 {}")
     )
     pair = [name, form.format(name)]
     rng.shuffle(pair)
@@ -96,7 +101,8 @@ def _cased(name: str, rng: random.Random) -> str:
 
 def _with_unit(name: str, rng: random.Random) -> str:
     unit = rng.choice(paper_words.UNITS) if rng.random() < 0.85 else words.unit(rng)
-    form = rng.choices(("{} ({})", "{} [{}]", "{}, {}", "{} / {}", "{}({})", "{} in {}"), (60, 22, 6, 4, 4, 4))[0]
+    forms = ("{} ({})", "{} [{}]", "{}({})", "{}, {}", "{} / {}", "{} in {}")
+    form = rng.choices(forms[:3], (70, 25, 5))[0] if name.endswith(")") else rng.choices(forms, (60, 22, 4, 6, 4, 4))[0]
     return form.format(name, unit)
 
 
@@ -282,6 +288,16 @@ def _crossed(_count: int, rng: random.Random) -> list[str]:
     return pairs
 
 
+def _described(count: int, rng: random.Random) -> list[str]:
+    """Things with what they are in brackets, now and then an article before one: `A sort (3 MB, short keys)`."""
+    names = rng.sample(rng.choice(_LISTS), count)
+    notes = [rng.choice(paper_words.NOTES).format(rng.choice((1.2, 3, 8, 20, 45, 128, 310))) for _ in names]
+    if rng.random() < 0.4:
+        names[0] = rng.choice(("a ", "A ", "The ", "the ")) + names[0]
+    form = rng.choice(("{} ({})", "{} ({})", "{}, {}", "{} [{}]"))
+    return [form.format(name, note) for name, note in zip(names, notes, strict=True)]
+
+
 def _labels_of_samples(count: int, rng: random.Random) -> list[str]:
     """Tickers, genes, drugs and numbers of samples: letters that mean nothing to a reader from elsewhere."""
     form = rng.random()
@@ -336,7 +352,7 @@ _LEGENDS: dict[Callable[[int, random.Random], list[str]], float] = {
     _of_row(paper_words.LEGENDS): 0.13,
     _of_words: 0.14,
     _invented: 0.12,
-    _numbers: 0.09,
+    _numbers: 0.14,
     _parameters: 0.11,
     _kindred: 0.23,
     _models: 0.06,

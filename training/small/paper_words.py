@@ -75,11 +75,11 @@ TWO_PARAMETERS = (
     "{} nm / {} nm", "α={}, β={}", "lr={}, bs={}", "{} ± {}", "n={}; m={}", "{}-{}", "{} to {}", "L{}-H{}",
 )  # fmt: skip
 METHODS = _flat("""
-baseline; proposed; random; greedy; oracle; naive; exact; approximate; adaptive; uniform; sparse; dense; hybrid; local
+baseline; proposed; random; oracle; naive; exact; approximate; adaptive; uniform; sparse; dense; hybrid; local
 global; static; dynamic; linear; quadratic; cubic; nearest; bilinear; bicubic; spline; kriging; sync; async; eager; lazy
 pruned; distilled; quantized; fine-tuned; pretrained; frozen; from scratch; zero-shot; few-shot; supervised; reference
 self-supervised; semi-supervised; unsupervised; centralised; federated; sequential; parallel; batched; streaming; cached
-SGD; Adam; AdamW; Adagrad; RMSProp; Lion; Nesterov; Adadelta; L-BFGS; SPSA; CMA-ES; NSGA-II; PSO; DE; GA; SA; Tabu; MCTS
+AdamW; RMSProp; Nesterov; Adadelta; L-BFGS; SPSA; CMA-ES; NSGA-II; PSO; DE; GA; SA; Tabu; MCTS
 PCA; ICA; NMF; LDA; UMAP; t-SNE; SVM; RBF-SVM; kNN; CART; XGB; LightGBM; CatBoost; AdaBoost; MLP; CNN; RNN; GNN; GAT
 VAE; GAN; DDPM; DDIM; flow matching; score SDE; EM; MCMC; HMC; NUTS; SMC; ABC; VI; Laplace; GP; Kalman; EnKF; 4D-Var
 FEM; FDM; FVM; SPH; LBM; DNS; LES; RANS; DSMC; PIC; DFT; HF; MP2; CCSD(T); PBE; B3LYP; SCAN; QMC; DMRG; TEBD; ED
@@ -139,7 +139,7 @@ Warsaw
 York; Zürich; St. Louis; The Hague; A Coruña; Washington, D.C.; Station A; Site B-12; North basin; Upper reach
 """)
 SPECIES = _flat("""
-E. coli; B. subtilis; S. aureus; S. cerevisiae; P. aeruginosa; D. melanogaster; C. elegans; M. musculus; H. sapiens
+B. subtilis; S. aureus; S. cerevisiae; P. aeruginosa; D. melanogaster; C. elegans; M. musculus; H. sapiens
 A. thaliana; Z. mays; O. sativa; Daphnia magna; Danio rerio; Picea abies; Fagus sylvatica; Quercus robur
 Pinus sylvestris
 Salmo salar; Gadus morhua; Apis mellifera; Bombus terrestris; Parus major; oak; beech; spruce; pine; birch; salmon
@@ -152,7 +152,7 @@ Sentinel-2A; Sentinel-2B; ERA5; CMIP6; GRACE-FO; Jason-3; Argo float 12; radar; 
 thermocouple; pyrometer; hot wire; PIV; LDA; strain gauge; accelerometer; ECG; EEG; EMG; fNIRS; MRI; CT; PET; HST; JWST
 """)
 TREATMENTS = _flat("""
-control; vehicle; placebo; sham; untreated; mock; wild type; knockout; heterozygous; rescue; low dose; high dose; fasted
+control; vehicle; placebo; sham; untreated; mock; heterozygous; homozygous; low dose; high dose; fasted
 fed; young; old; male; female; before; after; baseline; follow-up; day; night; winter; summer; wet; dry; upstream
 downstream; rural; urban; north; south; east; west; inner; outer; upper; lower; left; right; healthy; patients; carriers
 """)
@@ -168,6 +168,12 @@ read; write; parse; load; init; step; loss; grad; batch; cache; page; node; tree
 cpu; gpu; mem; user; sys; total; mean; max; min; p50; p99; avg; std; temp; rate; count; size; time; len; idx; val; train
 test; eval; fast; slow; v1; v2; old; new; raw; norm; base; opt; mt; st; simd; utf8; json; csv; bytes; str; int; float
 """)
+NOTES = (
+    "n = {}", "{} MB", "{} MB, short keys", "{} GB, few repeats", "{} %", "{} sites", "test", "pilot", "{} kg",
+    "{} years", "1 h", "N={}, two arms", "v{}", "old", "new", "ref. {}", "{} rows, sorted", "mean of {}", "est.", "x{}",
+    "{} ms",
+)  # fmt: skip
+"""Around a number: what stands in brackets behind a name."""
 LONG_PARTS = _flat("""
 proposed method with adaptive step size; baseline without regularisation; two-stage approach of the previous section
 mean of all stations; only samples with complete records; weighted by population; after removal of outliers
@@ -197,7 +203,7 @@ Kraków; Łódź; Gdańsk; Wrocław; Poznań; Białystok
 LEGEND_TITLES = (
     "series", "group", "Group", "method", "Method", "model", "Model", "Legend", "legend", "Category", "type", "Type",
     "region", "Region", "variable", "Species", "Treatment", "class", "cohort", "Sex", "Condition", "country", "dataset",
-    "species", "N", "k", "Number of layers", "Dose (mg)", "Age group", "Algorithm", "Threads", "year", "Year", "Layer",
+    "species", "N", "k", "Number of layers", "Age group", "Algorithm", "Threads", "year", "Year", "Layer",
     "Temperature (K)", "sector", "City", "scenario", "Scenario", "Strategy", "source", "batch size", "key", "Optimizer",
 )  # fmt: skip
 """What stands above the names of a legend, and is now and then taken for one of them."""
@@ -333,10 +339,10 @@ AXIS_SYMBOLS = (
     "Re", "Nu",
     "Sh", "u+", "y+", "Cd", "Cl", "Cp", "a", "b", "v", "x_1", "x1", "x2", "R2", "R²", "χ²", "J (A/cm2)", "B (T)",
     "H (Oe)",
-    "M/Ms", "k_B T", "g(r)", "S(q)", "f(x)", "P(x)", "p(k)", "dN/dE", "-Z'' (Ω)", "Z' (Ω)", "log k", "ΔG", "ΔT (K)",
+    "M/Ms", "k_B T", "dN/dE", "-Z'' (Ω)", "Z' (Ω)", "log k", "ΔG", "ΔT (K)",
     "pCO2",
     "δ18O (‰)", "t_max", "mean_temp", "val_loss", "n_samples", "learning_rate", "time_ms", "y_true",
-    "price_usd", "hp", "mpg", "count", "value", "density", "freq", "id",
+    "price_usd", "hp", "mpg", "count", "density", "freq", "id",
 )  # fmt: skip
 FOREIGN_AXES = (
     "时间 (s)", "時間 [s]", "电流(mA)", "压力 (MPa)", "人口(万人)", "気温 [℃]", "売上高 (億円)", "准确率 (%)",
@@ -374,7 +380,6 @@ BESIDE_BARS = (
     "Operation",
     "Batch size",
     "fold",
-    "category",
     "cell line",
 )
 STRAY_TEXTS = (

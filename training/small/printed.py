@@ -72,6 +72,8 @@ class Texts:
             name = seen if self._rng.random() < 0.7 else line_text
         elif role in ("category", "tick") and self._rng.random() < 0.015:
             line_text = name = seen + self._rng.choice(("-", " -", "–", "."))
+        elif role == "category" and self._rng.random() < 0.02:  # a stroke or the label of the axis, taken with it
+            line_text = name = self._rng.choice(("a ", "- ", "l ", "| ", "x ", "A ", ". ")) + seen
         self._keys.append((key, name, self._add(line_text, across, down, is_turned)))
 
     def put_in_one(self, keys: Sequence[str], texts: Sequence[str], across: float, down: float) -> None:

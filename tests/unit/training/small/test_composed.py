@@ -96,9 +96,14 @@ def test_axis_without_a_label_is_not_told_by_that_of_the_other_axis(figures: lis
     assert checked > 20
 
 
-def test_kind_is_told_by_the_reading_alone(figures: list[Composed]) -> None:
+def test_what_only_a_picture_shows_is_not_told_without_data(figures: list[Composed]) -> None:
+    """The kind of chart, and which of the numbers in a figure are names of series."""
     for figure in figures:
-        assert all(names.kind is None for names in figure.names)
+        told = tell(figure.reading, figure.names, "", ContextParts(chart=False))
+        for panel in told.panels:
+            assert panel.kind is None
+            assert all(any(char.isalpha() for char in str(name)) for name in panel.series)
+    assert any(series.name == "20" for panel in panels_of(figures) for series in panel.series)
 
 
 def test_bars_that_lie_have_no_trend(figures: list[Composed]) -> None:
