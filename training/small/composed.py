@@ -58,11 +58,12 @@ _PANEL_REASONS: dict[str, float] = {
     "twin_axes": 0.05,
     "same_colour_series": 0.03,
     "too_many_series": 0.03,
+    "values_disagree": 0.02,
     "deadline": 0.01,
     "unsupported_scale": 0.01,
     "low_resolution": 0.01,
 }
-_OF_NO_KIND = ("kind_not_read", "kind_unknown", "broken_axis", "twin_axes")
+_OF_NO_KIND = ("kind_not_read", "kind_unknown", "broken_axis", "twin_axes", "values_disagree")
 """Reasons for which no kind is told."""
 
 _SOME_UNREAD = 0.3

@@ -44,7 +44,8 @@ def unread(kind: ChartKind, named: Sequence[Series], some: float, lone: float, r
     reasons: list[str | None] = [unnamed if one.name is None and count > 1 else None for one in named]
     form = rng.random()
     if count == 1:
-        return [weighted(weights, rng)] if form < lone else reasons
+        alone = {reason: share for reason, share in weights.items() if not reason.startswith("same_colour")}
+        return [weighted(alone, rng)] if form < lone else reasons
     if form >= some:
         return reasons
     form /= some

@@ -11,6 +11,7 @@ besides those of ticks.
 
 from __future__ import annotations
 
+import datetime
 import math
 import random
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from training.small.drawn import Drawn
 WIDTH, HEIGHT = 960, 640
 
 _LETTER_WIDTH, _TEXT_HEIGHT = 7.0, 14.0
+
+_YEARS_ALONE = 1000.0
+"""Days from which on the ticks of a date axis are years."""
 
 _MISSED = {"tick": 0.06, "label": 0.012, "legend": 0.015, "category": 0.02, "stray": 0.0}
 """Share of the texts of a role that OCR does not find."""
@@ -219,17 +223,29 @@ def _ticks(axis: Range, rng: random.Random, most: int) -> list[tuple[str, float]
     if axis.scale == "category" or not axis.extent > 0:
         return []
     if axis.scale == "log":
-        form = rng.choice(("10{}", "10{}", "10^{}", "1e{}"))
+        form = rng.choice(("10{}", "10{}", "10^{}", "1e{}", "plain"))
         exponents = range(math.ceil(axis.level(axis.low)), math.floor(axis.level(axis.high)) + 1)
-        return [(form.format(exponent), axis.height(10.0**exponent)) for exponent in exponents]
+        texts = [f"{10.0**e:.10g}" if form == "plain" else form.format(e) for e in exponents]
+        return [(text, axis.height(10.0**e)) for text, e in zip(texts, exponents, strict=True)]
     low, high = axis.low, axis.high
     if axis.scale == "date":
+        if high - low < _YEARS_ALONE:
+            return _dates(low, high, rng, most)
         low, high = 1970 + low / 365.25, 1970 + high / 365.25
     step = 10.0 ** math.floor(math.log10((high - low) / 2))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= most)
     first, last = math.ceil(low / step), math.floor(high / step)
     written = rng.choice((_plain, _plain, _plain, _grouped, _abbreviated))
     return [(written(i * step), (i * step - low) / (high - low)) for i in range(first, last + 1)]
+
+
+def _dates(low: float, high: float, rng: random.Random, most: int) -> list[tuple[str, float]]:
+    """Dates in words or digits; what OCR reads of them is text where they have letters."""
+    forms = ("%Y-%m-%d", "%d %b", "%b %d", "%m/%d") if high - low < 200 else ("%Y-%m", "%b %Y", "%b", "%b '%y", "%m/%Y")
+    form, count = rng.choice(forms), rng.randint(3, most)
+    shares = [(i + 0.5) / count for i in range(count)]
+    days = [datetime.date(1970, 1, 1) + datetime.timedelta(days=round(low + t * (high - low))) for t in shares]
+    return [(day.strftime(form), share) for day, share in zip(days, shares, strict=True)]
 
 
 def _plain(value: float) -> str:

@@ -46,6 +46,8 @@ def test_reasons_fit_the_kind_of_chart() -> None:
         for reason in unread("grouped_bar", [Series("A"), Series("B"), Series("C")], 1.0, 0.0, random.Random(seed))
     )
     assert set(found) == {None, "same_colour_series", "low_coverage"}
+    lone = {unread("line", [Series("A")], 0.0, 1.0, random.Random(seed))[0] for seed in range(100)}
+    assert lone == {"low_coverage", "redrawing_differs"}  # nothing else has its colour
 
 
 def test_an_end_that_was_not_traced_is_not_known() -> None:
