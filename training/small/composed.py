@@ -66,11 +66,13 @@ _PANEL_REASONS: dict[str, float] = {
 _OF_NO_KIND = ("kind_not_read", "kind_unknown", "broken_axis", "twin_axes", "values_disagree")
 """Reasons for which no kind is told."""
 
-_SOME_UNREAD = 0.3
+_SOME_UNREAD = 0.23
 """Share of the panels with several series of which some were not read."""
 _LONE_UNREAD = 0.06
-_TITLE_TAKEN = 0.03
-"""Share of the legends whose title was taken for a series."""
+_EXTRA = 0.03
+"""Share of the panels with several series where the reader found one more, such as a line that marks a limit."""
+_TITLED, _TITLE_TAKEN = 0.18, 0.17
+"""Share of the legends that have a title, and of these of which it was taken for a series."""
 _PLACES_UNREAD = 0.04
 """Share of the line charts with an x axis of which no values were read, as of dates that OCR reads badly."""
 
@@ -91,7 +93,7 @@ def composed(rng: random.Random) -> Composed:
     texts = Texts(rng)
     for number, panel in enumerate(panels):
         put_panel(texts, panel, number, rng, 6 if count < 3 else 4)
-    title = rng.choice(paper_words.LEGEND_TITLES) if rng.random() < 0.18 else ""
+    title = rng.choice(paper_words.LEGEND_TITLES) if rng.random() < _TITLED else ""
     for owner in sorted(set(owners)):
         if panels[owner].legend:
             put_legend(texts, panels[owner], [owner], title, rng)
@@ -219,14 +221,16 @@ def _all_series(
     for i, one in enumerate(drawn.series):
         name, line = found.seen.get(f"{owner} legend {i}", (None, None)) if drawn.legend else (None, None)
         named.append(replace(one, name=name, line=line))
-    if owner != number and rng.random() < 0.4:  # the legend stands in another panel, which alone takes its names
+    if owner != number and rng.random() < 0.25:  # the legend stands in another panel, which alone takes its names
         named = [replace(one, name=None, line=None) for one in named]
     reasons = unread(drawn.kind, named, _SOME_UNREAD, _LONE_UNREAD, rng)
     series = [
         _claimed(one, drawn, categories, rng) if reason is None else Series(one.name, one.line, abstained=reason)
         for one, reason in zip(named, reasons, strict=True)
     ]
-    if (title := found.seen.get(f"{owner} legend title")) and rng.random() < _TITLE_TAKEN / 0.18:
+    if len(series) > 1 and rng.random() < _EXTRA:
+        series.insert(rng.randint(0, len(series)), Series(abstained="unnamed_series"))
+    if (title := found.seen.get(f"{owner} legend title")) and rng.random() < _TITLE_TAKEN:
         reason = rng.choice(("low_coverage", "low_coverage", "redrawing_differs", "same_colour_series"))
         series.insert(rng.choice((0, 0, 1)), Series(*title, abstained=reason))
     return series

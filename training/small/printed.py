@@ -30,7 +30,7 @@ _LETTER_WIDTH, _TEXT_HEIGHT = 7.0, 14.0
 _YEARS_ALONE = 1000.0
 """Days from which on the ticks of a date axis are years."""
 
-_MISSED = {"tick": 0.06, "label": 0.012, "legend": 0.015, "category": 0.02, "stray": 0.0}
+_MISSED = {"tick": 0.06, "label": 0.012, "legend": 0.015, "category": 0.01, "stray": 0.0}
 """Share of the texts of a role that OCR does not find."""
 
 _WRONG = {"tick": 0.02, "label": 0.02, "legend": 0.04, "category": 0.03, "stray": 0.02}
