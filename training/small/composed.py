@@ -27,9 +27,9 @@ from training.small.reading import Reading
 from training.small.truth import FigureNames, PanelNames
 
 _COUNTS: dict[str, tuple[int, ...]] = {
-    "line": (1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 8, 8, 9, 10, 12),
+    "line": (1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 10, 12),
     "bar": (1,),
-    "grouped_bar": (2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8),
+    "grouped_bar": (2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7),
     "stacked_bar": (2, 3, 3, 4, 5, 6),
     "scatter": (1, 1, 2, 2, 3, 3, 4, 5, 6),
 }

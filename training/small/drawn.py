@@ -26,6 +26,11 @@ BARS = ("bar", "grouped_bar", "stacked_bar")
 _DATES = 0.07
 """Share of the line charts whose x axis has dates, in days since 1970."""
 
+_CROWDED = 7
+"""From so many series on, numbers are short ones: long ones would fill the prompt, and such examples are left out."""
+_SHORT = (-1, 0, 0, 1, 1, 2, 2)
+"""Exponents of ten of numbers with few digits."""
+
 _MOST_BARS = 40
 """Of all series of a panel: more would fill the prompt."""
 
@@ -73,7 +78,7 @@ def _labels(rng: random.Random, has_bars: bool) -> tuple[str, str]:
     if rng.random() < 0.07:
         return paper_names.labels_alike(rng)
     missing = rng.random()
-    x = "" if missing < 0.17 else paper_names.label(rng)
+    x = "" if missing < 0.17 else paper_names.label(rng, is_along=True)
     y = "" if 0.12 < missing < 0.27 else paper_names.label(rng)
     return x, y if y != x else ""
 
@@ -83,11 +88,12 @@ def _labels(rng: random.Random, has_bars: bool) -> tuple[str, str]:
 
 def _curves(kind: ChartKind, names: Sequence[str], shown: Sequence[str], area: Box, rng: random.Random) -> Drawn:
     x, y = _labels(rng, has_bars=False)
-    along = _along(kind, rng)
+    is_crowded = len(names) >= _CROWDED
+    along = _along(kind, is_crowded, rng)
     if along.scale == "date":  # which has no unit
         x = rng.choice(("date", "Date", "Year", "Time", "year", "Month", "Period", "Day of report", "", "", ""))
     is_log = rng.random() < (0.1 if kind == "line" else 0.05)
-    value = _log_values(rng) if is_log else _values(rng)
+    value = _log_values(rng) if is_log else _values(is_crowded, rng)
     found = _traced(names, value, rng) if kind == "line" else [(name, *_cloud(value, rng)) for name in names]
     heights = [height for _, _, heights in found for height in heights]
     upright = _shown(heights, "log" if is_log else "linear", rng)
@@ -100,9 +106,9 @@ def _curves(kind: ChartKind, names: Sequence[str], shown: Sequence[str], area: B
     return Drawn(kind, area, x, y, tuple(shown), series, along, upright)
 
 
-def _along(kind: ChartKind, rng: random.Random) -> Range:
+def _along(kind: ChartKind, is_crowded: bool, rng: random.Random) -> Range:
     form = rng.random()
-    if kind == "line" and form < _DATES:
+    if kind == "line" and form < _DATES and not is_crowded:
         first = 365.25 * rng.randint(0, 48)
         return Range(first, first + 365.25 * rng.choice((0.05, 0.25, 1, 2, 5, 8, 12)), "date")
     if form < _DATES + 0.08:
@@ -112,7 +118,8 @@ def _along(kind: ChartKind, rng: random.Random) -> Range:
         first = float(rng.randint(1950, 2015))
         return Range(first, first + rng.randint(4, 60))
     low = rng.choice((0.0, 0.0, 0.0, 1.0, -1.0, float(rng.randint(-200, 900))))
-    reach = 10.0 ** rng.choice((-3, -1, 0, 0, 1, 1, 2, 2, 3, 4, 6)) * rng.choice((1, 2, 4, 5, 8, rng.uniform(1, 9)))
+    exponents = _SHORT if is_crowded else (*_SHORT, *_SHORT, -3, -1, 3, 4, 6)
+    reach = 10.0 ** rng.choice(exponents) * rng.choice((1, 2, 4, 5, 8, rng.uniform(1, 9)))
     low = low if abs(low) < 20 * reach or rng.random() < 0.1 else 0.0
     return Range(-reach, reach) if rng.random() < 0.06 else Range(low, low + reach)
 
@@ -120,7 +127,7 @@ def _along(kind: ChartKind, rng: random.Random) -> Range:
 Values = Callable[[float], float]
 
 
-def _values(rng: random.Random) -> Values:
+def _values(is_crowded: bool, rng: random.Random) -> Values:
     """From a height in the panel to a value: shares, tiny and huge numbers, small differences of large ones, signs."""
     form = rng.random()
     if form < 0.2:
@@ -129,8 +136,9 @@ def _values(rng: random.Random) -> Values:
     if form < 0.32:
         low, reach = rng.choice(((0.0, 1.0), (0.5, 0.45), (0.9, 0.09), (0.0, 0.1), (-1.0, 2.0)))
         return lambda h: low + reach * min(max(h, 0.0), 1.0)
-    scale = 10.0 ** rng.choice((-7, -5, -4, -3, -2, -1, -1, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 8)) * rng.uniform(1, 9)
-    if form < 0.42:
+    exponents = _SHORT if is_crowded else (*_SHORT, *_SHORT, -7, -5, -4, -3, -2, 3, 3, 4, 5, 6, 8)
+    scale = 10.0 ** rng.choice(exponents) * rng.uniform(1, 9)
+    if form < 0.42 and not is_crowded:
         offset = scale * rng.choice((5, 20, 100)) * rng.uniform(0.8, 1.2)
         return lambda h: offset + scale * h
     if form < 0.54:

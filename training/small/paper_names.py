@@ -44,11 +44,13 @@ def categories(count: int, rng: random.Random) -> tuple[str, ...]:
     return tuple(legend(count, rng))
 
 
-def label(rng: random.Random) -> str:
-    """The label of an axis with values."""
+def label(rng: random.Random, is_along: bool = False) -> str:
+    """The label of an axis with values. `is_along`: of the axis along which they are plotted."""
     form = rng.random()
     if form < 0.22:
-        return rng.choice((paper_words.QUANTITIES, paper_words.PLACES)[rng.random() < 0.4])
+        is_place = rng.random() < (0.7 if is_along else 0.15)
+        found = rng.choice(paper_words.PLACES if is_place else paper_words.QUANTITIES)
+        return found if is_along or found not in _OF_TIME else "Duration (s)"
     if form < 0.32:
         return rng.choice(paper_words.AXIS_SYMBOLS)
     if form < 0.35:
@@ -363,4 +365,5 @@ _LEGENDS: dict[Callable[[int, random.Random], list[str]], float] = {
     _of_row(paper_words.FOREIGN): 0.025,
     _long: 0.025,
 }
+_OF_TIME = ("Date", "Year", "Month", "Week", "Hour of day", "Epoch", "Step", "Iteration")
 _BESIDE = paper_words.BESIDE_BARS
