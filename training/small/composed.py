@@ -1,50 +1,80 @@
-"""Readings of charts that nobody drew: many series, lying bars, and names such as papers have them.
+"""Readings of charts that nobody drew, with all that a reader meets: many series, missing labels, what was not read.
 
     figure = composed(random.Random(3))
 
 The generator's figures have up to four series with invented names, so a model that is trained on them alone stops after
-the fourth curve and takes a series called "20" for a number. Here the data of a chart are made up, and from them what
-the reader would have read and where the texts would stand. There is no picture: such an example is shown without its
-image. The reader's own errors come from figures that were really read (`reading`).
+the fourth curve and takes a series called "20" for a number. Here the data of a chart are made up (`drawn`), and from
+them where its texts would stand (`printed`) and what the reader would have read. There is no picture: such an example
+is shown without its image. The shares of what was not read lie between those of the generator's figures and those of
+other tools' figures, as the reader reads them.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from data.synthetic import words
-from llava_graph.chart import Axis, AxisScale, Box, Chart, ChartKind, Panel, Point, Series
-from llava_graph.chart_text import KIND_WORDS
+from data.synthetic.write import spoken
+from llava_graph.chart import Axis, Box, Chart, ChartKind, Panel, Series
 from llava_graph.curves import facts_of
-from llava_graph.ocr import Line, reading_order
-from training.small import paper_words
+from training.small import paper_names, paper_words
+from training.small.drawn import BARS, Drawn, as_unreadable, draw
+from training.small.paper_captions import caption
+from training.small.partly_read import in_words, overlapping, traced, unread, weighted
+from training.small.printed import HEIGHT, WIDTH, Found, Texts, put_beside, put_legend, put_panel
 from training.small.reading import Reading
 from training.small.truth import FigureNames, PanelNames
 
-WIDTH, HEIGHT = 960, 640
-_AREAS: dict[int, tuple[Box, ...]] = {
-    1: ((120.0, 60.0, 760.0, 540.0),),
-    2: ((80.0, 60.0, 420.0, 540.0), (560.0, 60.0, 900.0, 540.0)),
-}
-
-_SAMPLES = 41
-"""Points of a curve, as the reader gives."""
-
-_COUNTS = {
-    "line": (1, 2, 2, 3, 4, 5, 5, 6, 6, 7, 8, 8, 10),
+_COUNTS: dict[str, tuple[int, ...]] = {
+    "line": (1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 10, 12),
     "bar": (1,),
-    "grouped_bar": (2, 2, 3, 3, 4, 5, 6),
+    "grouped_bar": (2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7),
     "stacked_bar": (2, 3, 3, 4, 5, 6),
-    "scatter": (2, 3, 4, 5),
+    "scatter": (1, 1, 2, 2, 3, 3, 4, 5, 6),
 }
-_KINDS: dict[ChartKind, float] = {"line": 0.55, "grouped_bar": 0.15, "stacked_bar": 0.1, "bar": 0.14, "scatter": 0.06}
-_UNREAD = ("same_colour_series", "low_coverage", "low_coverage", "redrawing_differs", "same_colour_dashes")
-_TWO_PANELS = 0.15
-_DATES = 0.1
-"""Share of the line charts whose x axis has dates, in days since 1970."""
+_KINDS: dict[ChartKind, float] = {"line": 0.52, "grouped_bar": 0.15, "stacked_bar": 0.07, "bar": 0.14, "scatter": 0.12}
+_PANELS = {1: 0.82, 2: 0.09, 3: 0.04, 4: 0.03, 6: 0.02}
+_GRIDS = {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 2), 6: (2, 3)}
+"""Rows and columns by the number of panels."""
+_MOST_TOGETHER = 8
+"""Series of all panels of a figure that has several; the prompt tells eight of them."""
+
+_UNREAD_CHARTS = 0.04
+_CHART_REASONS = {
+    "no_axes": 0.75,
+    "low_resolution": 0.07,
+    "deadline": 0.06,
+    "reader_failed": 0.06,
+    "kind_unknown": 0.06,
+}
+_UNREAD_PANELS = 0.1
+_PANEL_REASONS: dict[str, float] = {
+    "kind_not_read": 0.36,
+    "axis_not_calibrated": 0.22,
+    "unexplained_ink": 0.15,
+    "kind_unknown": 0.07,
+    "broken_axis": 0.06,
+    "twin_axes": 0.05,
+    "same_colour_series": 0.03,
+    "too_many_series": 0.03,
+    "values_disagree": 0.02,
+    "deadline": 0.01,
+    "unsupported_scale": 0.01,
+    "low_resolution": 0.01,
+}
+_OF_NO_KIND = ("kind_not_read", "kind_unknown", "broken_axis", "twin_axes", "values_disagree")
+"""Reasons for which no kind is told."""
+
+_SOME_UNREAD = 0.23
+"""Share of the panels with several series of which some were not read."""
+_LONE_UNREAD = 0.06
+_EXTRA = 0.03
+"""Share of the panels with several series where the reader found one more, such as a line that marks a limit."""
+_TITLED, _TITLE_TAKEN = 0.18, 0.17
+"""Share of the legends that have a title, and of these of which it was taken for a series."""
+_PLACES_UNREAD = 0.04
+"""Share of the line charts with an x axis of which no values were read, as of dates that OCR reads badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,308 +86,163 @@ class Composed:
     caption: Callable[[random.Random], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """One panel as somebody would have drawn it. `legend` holds the names that stand in the figure."""
-
-    kind: ChartKind
-    area: Box
-    x: str
-    y: str
-    categories: tuple[str, ...]
-    legend: tuple[str, ...]
-    series: tuple[Series, ...]
-    horizontal: bool = False
-    x_scale: AxisScale = "linear"
-
-    @property
-    def values(self) -> list[float]:
-        return [point.y for one in self.series for point in one.points] or [0.0, 1.0]
-
-    @property
-    def places(self) -> list[float]:
-        found = [point.x for one in self.series for point in one.points if not isinstance(point.x, str)]
-        return found or [0.0, 1.0]
-
-
 def composed(rng: random.Random) -> Composed:
     """A figure, made up and read."""
-    kind = rng.choices(list(_KINDS), weights=list(_KINDS.values()))[0]
-    count = rng.choice(_COUNTS[kind])
-    legend = _legend(count, rng)
-    areas = _AREAS[2 if kind == "line" and count <= 3 and rng.random() < _TWO_PANELS / 0.4 else 1]
-    others = [legend if rng.random() < 0.6 else _legend(count, rng) for _ in areas[1:]]
-    drawn = [_drawn(kind, names, area, rng) for names, area in zip((legend, *others), areas, strict=True)]
-    texts = [line for panel in drawn for line in _texts(panel, rng)]
-    if rng.random() < 0.2:
-        texts.append(_text(words.quantity(rng, "train"), WIDTH / 2, 30, rng))
-    lines = reading_order(texts)
-    names = tuple(
-        PanelNames(KIND_WORDS[one.kind], _quantity(one.x) or None, _quantity(one.y) or None, one.legend, one.categories)
-        for one in drawn
-    )
-    chart = Chart(tuple(_read(panel, lines, rng) for panel in drawn))
-    return Composed(Reading("", WIDTH, HEIGHT, tuple(lines), chart), names, lambda rng: _caption(names[0], rng))
-
-
-# Names
-
-
-def _legend(count: int, rng: random.Random) -> list[str]:
-    form = rng.random()
-    if form < 0.3:
-        return _some(rng.choice(paper_words.NUMBERS), count, rng, ordered=True)
-    if form < 0.45:
-        pattern = rng.choice(paper_words.PARAMETERS)
-        values = sorted(rng.sample(range(1, 100), count))
-        return [pattern.format(value) for value in values]
-    if form < 0.9:
-        return _some(rng.choice(paper_words.LEGENDS), count, rng, ordered=rng.random() < 0.5)
-    return words.names(rng, "train", count)
-
-
-def _some(names: Sequence[str], count: int, rng: random.Random, ordered: bool) -> list[str]:
-    """`count` of the names; where they are fewer, the rest is invented."""
-    taken = rng.sample(range(len(names)), min(count, len(names)))
-    chosen = [names[i] for i in (sorted(taken) if ordered else taken)]
-    known = {name.casefold() for name in chosen}
-    while len(chosen) < count:
-        name = words.invented_word(rng, "train").capitalize()
-        if name.casefold() not in known:
-            chosen.append(name)
-            known.add(name.casefold())
-    return chosen
-
-
-def _categories(rng: random.Random) -> tuple[str, ...]:
-    count = rng.choice((2, 3, 3, 4, 4, 5, 6, 7, 8, 10))
-    if rng.random() < 0.5:
-        ticks = rng.choice(paper_words.CATEGORIES)
-        first = rng.randrange(max(len(ticks) - count, 0) + 1)
-        return ticks[first : first + count]
-    return tuple(_some(rng.choice(paper_words.LEGENDS), count, rng, ordered=False))
-
-
-def _invented_label(rng: random.Random) -> str:
-    name = words.quantity(rng, "train")
-    return f"{name} ({words.unit(rng)})" if rng.random() < 0.5 else name
-
-
-def _unit_of(label: str) -> str | None:
-    return label[label.rindex("(") + 1 : -1] if label.endswith(")") else None
-
-
-# What is drawn
-
-
-def _drawn(kind: ChartKind, legend: Sequence[str], area: Box, rng: random.Random) -> _Drawn:
-    y = rng.choice(paper_words.QUANTITIES) if rng.random() < 0.8 else _invented_label(rng)
-    is_named = len(legend) > 1 or rng.random() < 0.3
-    shown = tuple(legend) if is_named else ()
-    if kind in ("line", "scatter"):
-        x = rng.choice(paper_words.PLACES) if rng.random() < 0.8 else _invented_label(rng)
-        x_scale: AxisScale = "date" if kind == "line" and rng.random() < _DATES else "linear"
-        if x_scale == "date":
-            x = rng.choice(("date", "Date", "Year", "Time", "year", ""))
-        series = _curves(kind, legend, x_scale, area, rng)
-        return _Drawn(kind, area, x, y, (), shown, series, x_scale=x_scale)
-    x = rng.choice(paper_words.BESIDE_BARS) if rng.random() < 0.6 else ""
-    categories = _categories(rng)
-    series = _bars(legend, categories, area, rng)
-    return _Drawn(kind, area, x, y, categories, shown, series, rng.random() < 0.3, "category")
-
-
-def _curves(
-    kind: ChartKind, legend: Sequence[str], x_scale: AxisScale, area: Box, rng: random.Random
-) -> tuple[Series, ...]:
-    if x_scale == "date":
-        x0 = 365.25 * rng.randint(0, 45)
-        x1 = x0 + 365.25 * rng.randint(1, 12)
+    count = weighted(_PANELS, rng)
+    panels, reasons, owners = _panels(count, rng)
+    texts = Texts(rng)
+    for number, panel in enumerate(panels):
+        put_panel(texts, panel, number, rng, 6 if count < 3 else 4)
+    title = rng.choice(paper_words.LEGEND_TITLES) if rng.random() < _TITLED else ""
+    for owner in sorted(set(owners)):
+        if panels[owner].legend:
+            put_legend(texts, panels[owner], [owner], title, rng)
+    put_beside(texts, panels, rng)
+    found = texts.read()
+    if rng.random() < _UNREAD_CHARTS:
+        chart = Chart(abstained=weighted(_CHART_REASONS, rng))
     else:
-        x0 = rng.choice((0.0, 0.0, 1.0, float(rng.randint(-50, 400))))
-        x1 = x0 + rng.choice((1.0, 4.0, 10.0, 24.0, 50.0, 100.0, 500.0, 2000.0)) * rng.uniform(0.6, 1.0)
-    scale = 10.0 ** rng.randint(-2, 4) * rng.uniform(1, 9)
-    base = rng.choice((0.0, 0.0, rng.uniform(-1, 1)))
-    alike = rng.choice((None, None, _saturating, _falling, _rising))
-    found = []
-    for name in legend:
-        shape = alike if alike and rng.random() < 0.8 else rng.choice(_SHAPES)
-        course = shape(rng)
-        low, reach = rng.uniform(0, 0.5), rng.uniform(0.25, 0.6)
-        places = [i / (_SAMPLES - 1) for i in range(_SAMPLES)]
-        noise = rng.choice((0.0, 0.0, 0.0, 0.01, 0.03))
-        if kind == "scatter":
-            places, noise = sorted(rng.random() for _ in range(rng.randint(12, 40))), rng.choice((0.02, 0.08, 0.2))
-        heights = [scale * (base + low + reach * (course(t) + rng.gauss(0, noise))) for t in places]
-        points = tuple(_point(x0 + t * (x1 - x0), t, height, area) for t, height in zip(places, heights, strict=True))
-        found.append(Series(name, points=points, coverage=1.0))
-    return tuple(found)
+        read = []
+        for number, (panel, reason) in enumerate(zip(panels, reasons, strict=True)):
+            read.append(_read(panel, number, owners[number], reason, found, rng))
+        chart = Chart(tuple(read))
+    names = tuple(_names(panel) for panel in panels)
+    return Composed(Reading("", WIDTH, HEIGHT, found.lines, chart), names, lambda rng: caption(panels, rng))
 
 
-def _bars(legend: Sequence[str], categories: Sequence[str], area: Box, rng: random.Random) -> tuple[Series, ...]:
-    scale = 10.0 ** rng.randint(-1, 4) * rng.uniform(1, 9)
-    slope = rng.choice((0.0, 0.0, 0.6, -0.5))
-    found = []
-    for name in legend:
-        level = rng.uniform(0.4, 1.0)
-        shares = [(i + 0.5) / len(categories) for i in range(len(categories))]
-        heights = [scale * level * (1 + slope * t + rng.uniform(-0.3, 0.3)) for t in shares]
-        points = tuple(_point(*one, area) for one in zip(categories, shares, heights, strict=True))
-        found.append(Series(name, points=points, coverage=1.0))
-    return tuple(found)
+def _names(panel: Drawn) -> PanelNames:
+    """What can be known of a panel without its data: the axes as drawn, and names that are more than numbers.
+
+    There is no picture, so neither the kind of chart is known then, nor which of all the numbers are names of series.
+    """
+    x, y = (panel.y, panel.x) if panel.horizontal else (panel.x, panel.y)
+    return PanelNames(None, spoken(x) or None, spoken(y) or None, _worded(panel.legend), _worded(panel.categories))
 
 
-def _point(x: float | str, share: float, y: float, area: Box) -> Point:
-    """`py` is the middle of the area: nothing that is trained on depends on it."""
-    return Point(x, y, area[0] + share * (area[2] - area[0]), (area[1] + area[3]) / 2)
+def _worded(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if any(char.isalpha() for char in name))
 
 
-def _rising(rng: random.Random) -> Callable[[float], float]:
-    power = rng.choice((0.5, 1.0, 1.0, 2.0, 4.0))
-    return lambda t: t**power
+# Panels
 
 
-def _falling(rng: random.Random) -> Callable[[float], float]:
-    rate = rng.choice((0.0, 2.0, 5.0))
-    return (lambda t: 1 - t) if rate == 0 else (lambda t: math.exp(-rate * t))
+def _panels(count: int, rng: random.Random) -> tuple[list[Drawn], list[str | None], list[int]]:
+    """The panels, for each the reason why it was not read, and which panel's legend holds its names."""
+    kind = weighted(_KINDS, rng)
+    most = max(_MOST_TOGETHER // count, 2) if count > 1 else max(_COUNTS[kind])
+    size = min(rng.choice(_COUNTS[kind]), most)
+    legend = paper_names.legend(size, rng)
+    is_shared = rng.random() < 0.55
+    is_mixed = rng.random() < 0.25
+    panels: list[Drawn] = []
+    reasons: list[str | None] = []
+    owners: list[int] = []
+    for number, area in enumerate(_areas(count, rng)):
+        owner = 0 if is_shared else number
+        if number and is_mixed:
+            kind, owner = weighted(_KINDS, rng), number
+            size = min(rng.choice(_COUNTS[kind]), most)
+        names = legend if owner != number or number == 0 else paper_names.legend(size, rng)
+        reason = weighted(_PANEL_REASONS, rng) if rng.random() < _UNREAD_PANELS else None
+        panel = as_unreadable(kind, names, area, rng) if reason in _OF_NO_KIND else draw(kind, names, area, rng)
+        panel = replace(panel, legend=tuple(names)) if owner != number and len(names) > 1 else panel
+        if number and rng.random() < 0.5:
+            panel = _like(panel, panels[0], rng)
+        panels.append(panel)
+        reasons.append(reason)
+        owners.append(owner)
+    return panels, reasons, owners
 
 
-def _saturating(rng: random.Random) -> Callable[[float], float]:
-    rate = rng.uniform(3, 12)
-    return lambda t: 1 - math.exp(-rate * t)
+def _like(panel: Drawn, first: Drawn, rng: random.Random) -> Drawn:
+    """A panel with a label of the first one, as where panels show one quantity under several conditions."""
+    if bool(panel.categories) != bool(first.categories):
+        return panel
+    if rng.random() < 0.6:
+        return replace(panel, x=first.x) if first.x != panel.y else panel
+    return replace(panel, y=first.y) if first.y != panel.x else panel
 
 
-def _flat(rng: random.Random) -> Callable[[float], float]:
-    level = rng.uniform(0.2, 0.8)
-    return lambda _: level
+def _areas(count: int, rng: random.Random) -> list[Box]:
+    rows, columns = _GRIDS[count]
+    if rows == 1 and rng.random() < 0.4:
+        rows, columns = columns, rows
+    right = rng.choice((20, 20, 140, 180)) if count == 1 else 20
+    left, top, bottom = (100, rng.choice((30, 60)), 75) if count == 1 else (70, 34, 62)
+    wide, high = WIDTH / columns, HEIGHT / rows
+    return [
+        (column * wide + left, row * high + top, (column + 1) * wide - right, (row + 1) * high - bottom)
+        for row in range(rows)
+        for column in range(columns)
+    ]
 
 
-def _peak(rng: random.Random) -> Callable[[float], float]:
-    middle, width = rng.uniform(0.3, 0.7), rng.uniform(0.1, 0.3)
-    sign = rng.choice((1.0, -1.0))
-    return lambda t: sign * math.exp(-(((t - middle) / width) ** 2))
+# What is read of a panel
 
 
-def _wave(rng: random.Random) -> Callable[[float], float]:
-    turns, start = rng.uniform(1, 3), rng.uniform(0, 6)
-    return lambda t: 0.5 * math.sin(6.28 * turns * t + start)
-
-
-_SHAPES = (_rising, _rising, _falling, _falling, _saturating, _flat, _flat, _peak, _peak, _wave)
-
-
-# What is read of it
-
-
-def _read(drawn: _Drawn, lines: Sequence[Line], rng: random.Random) -> Panel:
-    indices = {line.text: i for i, line in reversed(list(enumerate(lines)))}
-    low, high = min(drawn.values), max(drawn.values)
-    room = 0.05 * (high - low) or 1.0
-    bottom = 0.0 if drawn.categories else low - room
-    y = Axis(drawn.y or None, indices.get(drawn.y), _unit_of(drawn.y), "linear", bottom, high + room)
-    x = Axis(drawn.x or None, indices.get(drawn.x), _unit_of(drawn.x), drawn.x_scale)
+def _read(drawn: Drawn, number: int, owner: int, reason: str | None, found: Found, rng: random.Random) -> Panel:
+    x, y = _axis(f"{number} x", found, rng), _axis(f"{number} y", found, rng)
+    y = replace(y, scale=drawn.upright.scale, low=drawn.upright.low, high=drawn.upright.high)
+    if reason:
+        x = replace(x, scale=None, low=None, high=None)
+        return Panel(
+            drawn.kind, drawn.area, x, y, abstained=reason, horizontal=drawn.horizontal and drawn.kind != "other"
+        )
+    x = replace(x, scale=drawn.along.scale)
     if drawn.categories:
-        x = replace(x, categories=drawn.categories)
+        keys = [f"{number} category {i}" for i in range(len(drawn.categories))]
+        x = replace(x, categories=tuple(found.seen[key][0] if key in found.seen else "" for key in keys))
     else:
-        x = replace(x, low=min(drawn.places), high=max(drawn.places))
-    share = rng.choice((0.0, 0.0, 0.0, 0.3)) if len(drawn.series) > 1 else 0.0
-    series = tuple(_series(one, drawn, indices, rng.random() < share, rng) for one in drawn.series)
-    panel = Panel(drawn.kind, drawn.area, x, y, series, horizontal=drawn.horizontal)
-    return replace(panel, series=facts_of(panel))
+        x = replace(x, low=drawn.along.low, high=drawn.along.high)
+    series = _all_series(drawn, number, owner, x.categories, found, rng)
+    if drawn.kind == "line" and rng.random() < _PLACES_UNREAD:
+        x = replace(x, scale=None, low=None, high=None)
+        series = [replace(one, points=in_words(one.points, drawn.area)) for one in series]
+    panel = Panel(drawn.kind, drawn.area, x, y, tuple(series), horizontal=drawn.horizontal)
+    panel = replace(panel, series=facts_of(panel))
+    return overlapping(panel, rng) if drawn.kind == "scatter" else panel
 
 
-def _series(drawn: Series, panel: _Drawn, indices: dict[str, int], is_unread: bool, rng: random.Random) -> Series:
-    name = drawn.name if panel.legend else None
-    named = Series(name, indices.get(name or ""))
-    if is_unread:
-        return replace(named, abstained=rng.choice(_UNREAD))
-    points = drawn.points
-    if panel.categories:
-        points = points[1:] if rng.random() < 0.06 and len(points) > 1 else points  # a bar that was not read
-        return replace(named, points=points, coverage=1.0, x_tolerance=0.01, y_tolerance=0.015)
-    # Now and then an end of a curve was not seen, as where others hide it.
-    first, last = rng.random() > 0.15, rng.random() > 0.15
-    if panel.kind != "line":
-        first = last = True
-    tolerance = rng.uniform(0.01, 0.03)
-    return replace(
-        named,
-        points=points,
-        coverage=1.0,
-        x_tolerance=0.01,
-        y_tolerance=tolerance,
-        first_known=first,
-        last_known=last,
-    )
+def _axis(key: str, found: Found, rng: random.Random) -> Axis:
+    """An axis with its label, which the reader now and then does not take for one. It takes a unit in brackets."""
+    if key not in found.seen or rng.random() < 0.015:
+        return Axis()
+    label, index = found.seen[key]
+    opening = max(label.rfind("("), label.rfind("["))
+    unit = label[opening + 1 : -1].strip() or None if label[-1] in ")]" and opening > 0 else None
+    return Axis(label, index, unit)
 
 
-def _quantity(label: str) -> str:
-    return label[: label.rindex("(")].strip() if label.endswith(")") else label
+def _all_series(
+    drawn: Drawn, number: int, owner: int, categories: Sequence[str], found: Found, rng: random.Random
+) -> list[Series]:
+    """The series in the order of the legend, each with what was read of it."""
+    named = []
+    for i, one in enumerate(drawn.series):
+        name, line = found.seen.get(f"{owner} legend {i}", (None, None)) if drawn.legend else (None, None)
+        named.append(replace(one, name=name, line=line))
+    if owner != number and rng.random() < 0.25:  # the legend stands in another panel, which alone takes its names
+        named = [replace(one, name=None, line=None) for one in named]
+    reasons = unread(drawn.kind, named, _SOME_UNREAD, _LONE_UNREAD, rng)
+    series = [
+        _claimed(one, drawn, categories, rng) if reason is None else Series(one.name, one.line, abstained=reason)
+        for one, reason in zip(named, reasons, strict=True)
+    ]
+    if len(series) > 1 and rng.random() < _EXTRA:
+        series.insert(rng.randint(0, len(series)), Series(abstained="unnamed_series"))
+    if (title := found.seen.get(f"{owner} legend title")) and rng.random() < _TITLE_TAKEN:
+        reason = rng.choice(("low_coverage", "low_coverage", "redrawing_differs", "same_colour_series"))
+        series.insert(rng.choice((0, 0, 1)), Series(*title, abstained=reason))
+    return series
 
 
-def _text(text: str, across: float, down: float, rng: random.Random, is_turned: bool = False) -> Line:
-    wide, high = (14.0, 7.0 * len(text)) if is_turned else (7.0 * len(text), 14.0)
-    box = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
-    return Line(text, box, round(rng.uniform(0.93, 1.0), 4))
-
-
-def _texts(drawn: _Drawn, rng: random.Random) -> list[Line]:
-    """The texts at the places where such charts have them."""
-    x0, y0, x1, y1 = drawn.area
-    found = []
-
-    def put(text: str, across: float, down: float, is_turned: bool = False) -> None:
-        if text:
-            found.append(_text(text, across, down, rng, is_turned))
-
-    def put_below(text: str, share: float) -> None:
-        put(text, x0 + share * (x1 - x0), y1 + 16)
-
-    def put_beside(text: str, share: float) -> None:
-        put(text, x0 - 25, y1 - share * (y1 - y0))
-
-    along, upright = (drawn.y, drawn.x) if drawn.horizontal else (drawn.x, drawn.y)
-    put(along, (x0 + x1) / 2, y1 + 50)
-    put(upright, x0 - 65, (y0 + y1) / 2, is_turned=True)
-    for i, category in enumerate(drawn.categories):
-        share = (i + 0.5) / len(drawn.categories)
-        if drawn.horizontal:
-            put_beside(category, 1 - share)
-        else:
-            put_below(category, share)
-    for text, share in _ticks(drawn.values):
-        if drawn.horizontal:
-            put_below(text, share)
-        else:
-            put_beside(text, share)
-    if drawn.x_scale == "date":
-        for text, share in _ticks([1970 + place / 365.25 for place in drawn.places]):
-            put_below(text, share)
-    elif not drawn.categories:
-        for text, share in _ticks(drawn.places):
-            put_below(text, share)
-    column = rng.choice((x1 + 80, x1 - 60, x0 + 80)) if drawn.area in _AREAS[1] else x1 - 60
-    for i, name in enumerate(drawn.legend):
-        put(name, column, y0 + 20 + 22 * i)
-    return found
-
-
-def _ticks(values: Sequence[float]) -> list[tuple[str, float]]:
-    """Round numbers within the values, each with its share of their range."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    if high <= low:
-        return []
-    step = 10.0 ** math.floor(math.log10((high - low) / 2))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 6)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [(f"{i * step:.10g}", (i * step - low) / (high - low)) for i in range(first, last + 1)]
-
-
-def _caption(names: PanelNames, rng: random.Random) -> str:
-    forms = ["", "Results.", "Comparison of the methods."]
-    if names.y:
-        forms += [f"{names.y}.", f"Comparison of {names.y}."]
-    if names.x and names.y:
-        forms += [f"{names.y} against {names.x}.", f"{names.y} for different {names.x}."]
-    text = rng.choice(forms)
-    return rng.choice(("", f"Figure {rng.randint(1, 12)}: ", f"Fig. {rng.randint(1, 12)}. ")) + text if text else ""
+def _claimed(one: Series, drawn: Drawn, categories: Sequence[str], rng: random.Random) -> Series:
+    if drawn.kind in BARS:
+        points = [replace(point, x=name) for point, name in zip(one.points, categories, strict=True) if name]
+        if len(points) > 1 and rng.random() < 0.05:  # a bar that was not read
+            points.pop(rng.randrange(len(points)))
+        printed = drawn.values_printed
+        tolerance = 0.001 if printed else 0.01
+        return replace(one, points=tuple(points), coverage=1.0, y_tolerance=tolerance, values_printed=printed)
+    one = replace(one, coverage=1.0, x_tolerance=0.01, y_tolerance=rng.uniform(0.008, 0.05))
+    return traced(one, rng) if drawn.kind == "line" else one

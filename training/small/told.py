@@ -69,7 +69,7 @@ def tell(reading: Reading, names: FigureNames, caption: str, parts: ContextParts
     assert limits is not None
     if chart is None or chart.abstained or not chart.panels:
         unread = chart.abstained or "reader_failed" if chart else None
-        return Told(context, tuple(printed), unread, bool(kept or seen.strip()))
+        return Told(context, _with_something(printed), unread, bool(kept or seen.strip()))
     panels = []
     left = limits.series
     for index, panel in enumerate(chart.panels[: limits.panels]):
@@ -81,10 +81,17 @@ def tell(reading: Reading, names: FigureNames, caption: str, parts: ContextParts
     return Told(context, tuple(panels), None, True)
 
 
+def _with_something(panels: Sequence[ToldPanel]) -> tuple[ToldPanel, ...]:
+    """The panels of which anything is told; the first where that is none. A kind is told by the figure's pixels."""
+    kept = [panel for panel in panels if panel.kind or panel.x or panel.y or panel.series or panel.categories]
+    return tuple(kept or panels[:1])
+
+
 def _read_panel(panel: Panel, printed: ToldPanel | None) -> ToldPanel:
     x, y = _label(panel.x), _label(panel.y)
     if printed and panel.abstained:
-        return replace(printed, unread=panel.abstained)
+        kind = None if panel.kind == "other" else KIND_WORDS[panel.kind]
+        return replace(printed, kind=printed.kind or kind, unread=panel.abstained)
     if printed and panel.horizontal:
         printed = replace(printed, x=printed.y, y=printed.x)
     if printed:
