@@ -1,4 +1,4 @@
-"""What is told of a figure of which little is known: no panel of which nothing is, and the kind that the prompt tells."""
+"""What is told of a figure of which little is known: only panels of which something is, and the kind in the prompt."""
 
 from __future__ import annotations
 
