@@ -468,6 +468,23 @@ def test_a_colour_that_the_legend_does_not_name_is_not_claimed() -> None:
     assert [s.abstained for s in panel.series if s.name is None] == ["unnamed_series"]
 
 
+@pytest.mark.parametrize("made", [(143, 123, 97), (80, 120, 143)], ids=["of two", "of one"])
+def test_a_colour_that_others_make_at_their_edges_is_no_series_that_was_not_read(made: tuple[int, int, int]) -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE).curve(lambda x: 60 - 3 * x, ORANGE)
+    figure.curve(lambda x: 80 - x, made, start=3, end=7)
+    panel = only(read(figure.legend(["Up", "Down"], [BLUE, ORANGE], x=100, y=50)))
+    assert [series.name for series in panel.series] == ["Up", "Down"]
+    assert not any(series.abstained for series in panel.series)
+
+
+def test_a_pale_blend_is_made_of_two_colours_and_a_third_hue_of_none() -> None:
+    white, blue, orange, blend, red = (
+        np.array(c, np.float32) for c in ((255, 255, 255), BLUE, ORANGE, (199, 189, 176), RED)
+    )
+    assert colours.is_made_of(blend, [blue, orange], white)
+    assert not colours.is_made_of(red, [blue, orange], white)
+
+
 def test_much_ink_that_no_series_explains_costs_the_panel() -> None:
     figure = Figure().axes().curve(lambda x: 9 * x, BLUE).legend(["Up"], [BLUE], x=100, y=50)
     rng = np.random.default_rng(2)
