@@ -112,8 +112,10 @@ def read_curve_panel(
         found = _without_wrong_names(scatter.read_scatter(view, kept, x, y, figure.scale), kept)
         if len(found) > 1:
             found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
-        panel = replace(empty, series=tuple(_without_edges(found, kept, own, view)))
-        return replace(panel, series=with_facts(panel))
+        middles = dict(zip((s.colour for s in found), scatter.middles(view, kept, y), strict=True))
+        found = _without_edges(found, kept, own, view)
+        panel = replace(empty, series=tuple(found))
+        return replace(panel, series=with_facts(panel, [middles[s.colour] for s in found]))
     place: Scale | Sequence[Token] = x if x is not None else _categories(layout)
     if x is None and not _is_certain(figure, layout):
         return replace(empty, abstained="axis_not_calibrated")

@@ -23,6 +23,7 @@ from ocr_worker.charts import (
     lines,
     picture,
     read_chart,
+    scatter,
 )
 from ocr_worker.charts.areas import Area
 from ocr_worker.charts.tracing import Trace
@@ -271,8 +272,8 @@ def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> No
     assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
 
 
-@pytest.mark.parametrize(("apart", "highest"), [(40.0, ["Up"]), (8.0, [])], ids=["far", "near"])
-def test_highest_of_clouds_that_overlap_is_told_where_it_lies_far_above_the_other(
+@pytest.mark.parametrize(("apart", "highest"), [(12.0, ["Up"]), (4.0, [])], ids=["far", "near"])
+def test_highest_of_clouds_that_overlap_is_told_where_it_lies_clearly_above_the_other(
     apart: float, highest: list[str]
 ) -> None:
     rng = np.random.default_rng(6)
@@ -284,6 +285,25 @@ def test_highest_of_clouds_that_overlap_is_told_where_it_lies_far_above_the_othe
     assert {series.name for series in panel.series} == {"Low", "Up"}
     assert all(not series.abstained for series in panel.series)
     assert [s.name for s in panel.series for f in s.facts if f.kind == "highest_overall"] == highest
+
+
+def test_a_cloud_of_which_few_points_stand_alone_is_told_by_its_ink() -> None:
+    rng = np.random.default_rng(8)
+    xs = rng.uniform(1, 9, 70)
+    ys = 50 + 4 * (xs - 5) + rng.normal(0, 5, 70)
+    (series,) = only(read(Figure().axes().points(xs.tolist(), ys.tolist(), radius=8))).series
+    assert len(series.points) < scatter.LEAST_FOR_CLOUD
+    assert fact(series, "trend").text == "rises"
+    assert fact(series, "x_range").y == pytest.approx(float(xs.max()), abs=0.2)
+
+
+def test_what_is_smaller_than_any_part_of_a_marker_is_no_part_of_a_cloud() -> None:
+    rng = np.random.default_rng(5)
+    xs = rng.uniform(3, 7, 120)
+    ys = rng.uniform(30, 60, 120)
+    figure = Figure().axes().points(xs.tolist(), ys.tolist(), radius=6).points([9.0], [90.0], radius=1)
+    (series,) = only(read(figure)).series
+    assert fact(series, "y_range").y == pytest.approx(float(ys.max()), abs=2)
 
 
 def test_few_points_of_which_some_lie_in_a_heap_are_not_claimed() -> None:
