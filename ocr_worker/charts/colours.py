@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr_worker.charts.areas import Area
-from ocr_worker.charts.picture import INK, Mask, Picture, Stroke, mode_colour, page_colour
+from ocr_worker.charts.picture import DASH_GAP, INK, Mask, Picture, Stroke, mode_colour, page_colour
 
 Colour = npt.NDArray[np.float32]
 
@@ -72,7 +72,12 @@ GRID_SHARE = 0.6
 """Share of a row, where nothing else covers it, that a grid line fills: markers and curves cross it in few places."""
 
 GRID_WIDTH = 4
-"""Pixels; no grid line is wider."""
+GRID_WIDTH_SHARE = 0.014
+"""Pixels, or share of the longer side of its area, whichever is more, that no grid line is wider than."""
+
+DASHED_SHARE = 0.3
+GRID_GAP = 0.04
+"""Share of a row that the dashes or dots of a grid line fill, and the widest gap between two as a share of the row."""
 
 TICK_SHARE = 0.03
 TICK_LEAST = 8
@@ -164,11 +169,14 @@ def _greyish(pixels: npt.NDArray[np.float32], ground: Colour) -> Mask:
 def _grid_rows(pale: Mask, free: Mask) -> Mask:
     """The rows that light greys fill as far as legends and curves do not hide them: grid lines that are interrupted."""
     seen = free.sum(axis=1)
-    full = (pale.sum(axis=1) >= GRID_SHARE * seen) & (seen > 0.3 * free.shape[1])
+    gap = max(DASH_GAP, round(GRID_GAP * pale.shape[1]))
+    joined = cv2.morphologyEx(pale.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)) > 0
+    is_line = (joined & free).sum(axis=1) >= GRID_SHARE * seen
+    full = is_line & (pale.sum(axis=1) >= DASHED_SHARE * seen) & (seen > 0.3 * free.shape[1])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], full, [False]]).astype(np.int8)))
     rows = np.zeros(pale.shape, np.bool_)
     for a, b in zip(edges[::2], edges[1::2], strict=True):
-        if b - a <= GRID_WIDTH:  # wider ones are filled areas
+        if b - a <= max(GRID_WIDTH, round(GRID_WIDTH_SHARE * max(pale.shape))):  # wider ones are filled areas
             rows[a:b] = True
     return rows
 

@@ -597,6 +597,23 @@ def test_grid_lines_behind_a_legend_are_no_unexplained_ink() -> None:
     assert fact(series, "last").y == pytest.approx(15, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("width", "dash", "gap"), [(6, 1, 0), (6, 18, 11), (3, 3, 5)], ids=["thick", "dashed", "dotted"]
+)
+def test_thick_and_interrupted_grid_lines_are_no_unexplained_ink(width: int, dash: int, gap: int) -> None:
+    figure = Figure().axes()
+    x0, y0, x1, y1 = figure.area
+    grey = (176, 176, 176)
+    for at in (round(figure.px(value)) for value in (2, 4, 6, 8)):
+        for start in range(y0 + 2, y1 - dash, dash + gap):
+            cv2.rectangle(figure.image, (at, start), (at + width - 1, start + dash - 1), grey, -1)
+    for at in (round(figure.py(value)) for value in (20, 40, 60, 80)):
+        for start in range(x0 + 2, x1 - dash, dash + gap):
+            cv2.rectangle(figure.image, (start, at), (start + dash - 1, at + width - 1), grey, -1)
+    (series,) = only(read(figure.curve(lambda x: 10 + 8 * x, BLUE))).series
+    assert fact(series, "last").y == pytest.approx(90, abs=2)
+
+
 def test_a_curve_in_a_band_of_its_own_hue_is_read() -> None:
     figure = Figure()
     corners = [(figure.px(0), figure.py(5)), (figure.px(10), figure.py(45))]
