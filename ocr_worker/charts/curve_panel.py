@@ -112,8 +112,10 @@ def read_curve_panel(
         found = _without_wrong_names(scatter.read_scatter(view, kept, x, y, figure.scale), kept)
         if len(found) > 1:
             found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
+        middles = dict(zip((s.colour for s in found), scatter.middles(view, kept, y), strict=True))
+        found = _without_edges(found, kept, own, view)
         panel = replace(empty, series=tuple(found))
-        return replace(panel, series=with_facts(panel))
+        return replace(panel, series=with_facts(panel, [middles[s.colour] for s in found]))
     place: Scale | Sequence[Token] = x if x is not None else _categories(layout)
     if x is None and not _is_certain(figure, layout):
         return replace(empty, abstained="axis_not_calibrated")
@@ -131,6 +133,7 @@ def read_curve_panel(
         # A colour that the legend does not name is a reference line or a rest of an edge, and of several curves without
         # names none can be spoken of.
         found = [s if s.name is not None or s.abstained else _unnamed(s) for s in found]
+    found = _without_edges(found, kept, own, view)
     drawn = {s.entry.key for s in kept if s.entry is not None}
     missing = [e for e in own if e.names and e.key not in drawn]
     found += [Series(e.name, e.line, colours.code(e.colour), abstained=_why_missing(e, own, view)) for e in missing]
@@ -142,6 +145,18 @@ def _without_wrong_names(found: Sequence[Series], kept: Sequence[Named]) -> list
     """The series of `kept`, those without a name that are drawn as one of another panel."""
     nameless = [named.entry is not None and not named.entry.names for named in kept]
     return [replace(s, name=None, line=None) if no else s for s, no in zip(found, nameless, strict=True)]
+
+
+def _without_edges(found: Sequence[Series], kept: Sequence[Named], own: Sequence[Entry], view: View) -> list[Series]:
+    """The series of `kept`, without the colours that no legend names and that those it names make where they meet,
+    thin out or are compressed: they are no series that was not read."""
+    named = [k.layer.colour for k in kept if k.entry is not None and k.entry.names]
+    named += [entry.colour for entry in own if entry.names]
+    return [
+        s
+        for s, k in zip(found, kept, strict=True)
+        if k.entry is not None or not s.abstained or not colours.is_made_of(k.layer.colour, named, view.ground)
+    ]
 
 
 def _why_missing(entry: Entry, own: Sequence[Entry], view: View) -> str:

@@ -156,9 +156,11 @@ def test_curve_tells_its_trend_while_little_of_the_axis_lies_beyond_an_end_that_
     def of(last: float, **more: object) -> dict[str, Fact]:
         return facts(panel(series("A", (0.0, 4.0, 9.0), (0.0, 4.0, last), last_known=False, **more), **AXES))
 
-    assert of(8.6, coverage=0.9)["trend"].text == "rises"
-    assert "trend" not in of(8.4, coverage=0.9)
-    assert "trend" not in of(8.6, coverage=0.7)
+    assert of(7.2, coverage=0.9)["trend"].text == "rises"
+    assert "trend" not in of(6.8, coverage=0.9)
+    assert of(9.4, coverage=0.7)["trend"].text == "rises"
+    assert "trend" not in of(9.0, coverage=0.7)
+    assert "trend" not in of(9.4, coverage=0.65)
     named = panel(series("A", (0.0, 4.0, 9.0), ("u", "v", "w"), last_known=False, coverage=0.9), **AXES)
     assert "trend" not in facts(named)  # how far it would go on is not known
 
@@ -169,6 +171,8 @@ def test_extremum_far_above_an_end_that_is_not_known_is_told() -> None:
     assert "minimum" not in facts(peak)
     near = panel(series("A", (3.0, 9.0, 4.1), (0.0, 5.0, 9.0), last_known=False, coverage=0.9), **AXES)
     assert "maximum" not in facts(near)
+    short = panel(series("A", (3.0, 9.0, 3.9), (0.0, 5.0, 8.0), last_known=False, coverage=0.9), **AXES)
+    assert "maximum" not in facts(short) and facts(short)["trend"].text == "peaks"
 
 
 def test_abstained_series_and_panels_have_no_facts() -> None:

@@ -23,6 +23,7 @@ from ocr_worker.charts import (
     lines,
     picture,
     read_chart,
+    scatter,
 )
 from ocr_worker.charts.areas import Area
 from ocr_worker.charts.tracing import Trace
@@ -271,8 +272,8 @@ def test_a_cloud_whose_points_overlap_is_told_by_its_lean_and_its_ranges() -> No
     assert fact(series, "x_range").x == pytest.approx(float(xs.min()), abs=0.2)
 
 
-@pytest.mark.parametrize(("apart", "highest"), [(40.0, ["Up"]), (8.0, [])], ids=["far", "near"])
-def test_highest_of_clouds_that_overlap_is_told_where_it_lies_far_above_the_other(
+@pytest.mark.parametrize(("apart", "highest"), [(12.0, ["Up"]), (4.0, [])], ids=["far", "near"])
+def test_highest_of_clouds_that_overlap_is_told_where_it_lies_clearly_above_the_other(
     apart: float, highest: list[str]
 ) -> None:
     rng = np.random.default_rng(6)
@@ -284,6 +285,25 @@ def test_highest_of_clouds_that_overlap_is_told_where_it_lies_far_above_the_othe
     assert {series.name for series in panel.series} == {"Low", "Up"}
     assert all(not series.abstained for series in panel.series)
     assert [s.name for s in panel.series for f in s.facts if f.kind == "highest_overall"] == highest
+
+
+def test_a_cloud_of_which_few_points_stand_alone_is_told_by_its_ink() -> None:
+    rng = np.random.default_rng(8)
+    xs = rng.uniform(1, 9, 70)
+    ys = 50 + 4 * (xs - 5) + rng.normal(0, 5, 70)
+    (series,) = only(read(Figure().axes().points(xs.tolist(), ys.tolist(), radius=8))).series
+    assert len(series.points) < scatter.LEAST_FOR_CLOUD
+    assert fact(series, "trend").text == "rises"
+    assert fact(series, "x_range").y == pytest.approx(float(xs.max()), abs=0.2)
+
+
+def test_what_is_smaller_than_any_part_of_a_marker_is_no_part_of_a_cloud() -> None:
+    rng = np.random.default_rng(5)
+    xs = rng.uniform(3, 7, 120)
+    ys = rng.uniform(30, 60, 120)
+    figure = Figure().axes().points(xs.tolist(), ys.tolist(), radius=6).points([9.0], [90.0], radius=1)
+    (series,) = only(read(figure)).series
+    assert fact(series, "y_range").y == pytest.approx(float(ys.max()), abs=2)
 
 
 def test_few_points_of_which_some_lie_in_a_heap_are_not_claimed() -> None:
@@ -468,6 +488,23 @@ def test_a_colour_that_the_legend_does_not_name_is_not_claimed() -> None:
     assert [s.abstained for s in panel.series if s.name is None] == ["unnamed_series"]
 
 
+@pytest.mark.parametrize("made", [(143, 123, 97), (80, 120, 143)], ids=["of two", "of one"])
+def test_a_colour_that_others_make_at_their_edges_is_no_series_that_was_not_read(made: tuple[int, int, int]) -> None:
+    figure = Figure().axes().curve(lambda x: 9 * x, BLUE).curve(lambda x: 60 - 3 * x, ORANGE)
+    figure.curve(lambda x: 80 - x, made, start=3, end=7)
+    panel = only(read(figure.legend(["Up", "Down"], [BLUE, ORANGE], x=100, y=50)))
+    assert [series.name for series in panel.series] == ["Up", "Down"]
+    assert not any(series.abstained for series in panel.series)
+
+
+def test_a_pale_blend_is_made_of_two_colours_and_a_third_hue_of_none() -> None:
+    white, blue, orange, blend, red = (
+        np.array(c, np.float32) for c in ((255, 255, 255), BLUE, ORANGE, (199, 189, 176), RED)
+    )
+    assert colours.is_made_of(blend, [blue, orange], white)
+    assert not colours.is_made_of(red, [blue, orange], white)
+
+
 def test_much_ink_that_no_series_explains_costs_the_panel() -> None:
     figure = Figure().axes().curve(lambda x: 9 * x, BLUE).legend(["Up"], [BLUE], x=100, y=50)
     rng = np.random.default_rng(2)
@@ -558,6 +595,23 @@ def test_grid_lines_behind_a_legend_are_no_unexplained_ink() -> None:
     figure.curve(lambda x: 5 + x, BLUE).legend(["Slow"], [BLUE], x=420, y=70)
     (series,) = only(read(figure)).series
     assert fact(series, "last").y == pytest.approx(15, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "dash", "gap"), [(6, 1, 0), (6, 18, 11), (3, 3, 5)], ids=["thick", "dashed", "dotted"]
+)
+def test_thick_and_interrupted_grid_lines_are_no_unexplained_ink(width: int, dash: int, gap: int) -> None:
+    figure = Figure().axes()
+    x0, y0, x1, y1 = figure.area
+    grey = (176, 176, 176)
+    for at in (round(figure.px(value)) for value in (2, 4, 6, 8)):
+        for start in range(y0 + 2, y1 - dash, dash + gap):
+            cv2.rectangle(figure.image, (at, start), (at + width - 1, start + dash - 1), grey, -1)
+    for at in (round(figure.py(value)) for value in (20, 40, 60, 80)):
+        for start in range(x0 + 2, x1 - dash, dash + gap):
+            cv2.rectangle(figure.image, (start, at), (start + dash - 1, at + width - 1), grey, -1)
+    (series,) = only(read(figure.curve(lambda x: 10 + 8 * x, BLUE))).series
+    assert fact(series, "last").y == pytest.approx(90, abs=2)
 
 
 def test_a_curve_in_a_band_of_its_own_hue_is_read() -> None:
