@@ -27,7 +27,7 @@ from ocr_worker.charts.panel_legend import are_drawn, entries_of
 from ocr_worker.charts.picture import Picture, Pixels
 from ocr_worker.charts.texts import Token
 
-REVISION = "chart-7"
+REVISION = "chart-8"
 """Raised with every change of what is read: results of another revision are read again."""
 
 
