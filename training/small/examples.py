@@ -63,6 +63,8 @@ _LONE_KEPT = 0.5
 _CROWDED = 5
 """From so many series on, explanations are no long ones and fewer questions follow, so that an example does not get too
 long."""
+_QUESTIONS_ALONE = 0.2
+"""Share of the conversations that begin with a question rather than with an explanation."""
 _CHUNK = 8
 
 
@@ -102,13 +104,18 @@ def conversation_about(told: Told, rng: random.Random, wording: Wording = "train
     pairs = []
     is_crowded = any(len(panel.series) >= _CROWDED for panel in told.panels)
     weights = _CROWDED_LENGTH_WEIGHTS if is_crowded else _LENGTH_WEIGHTS
-    if rng.random() < 0.85:
-        length = rng.choices(list(weights), weights=list(weights.values()))[0]
+    length = rng.choices(list(weights), weights=list(weights.values()))[0]
+    if rng.random() >= _QUESTIONS_ALONE:
         question = EXPLAIN["medium"][0] if length == "medium" and rng.random() < 0.6 else None
         answer = explanation(told, rng, length)
         if answer:
             pairs.append((question or worded(EXPLAIN[length], rng, wording), answer))
-    follow_ups = rng.choice((0, 1, 2) if is_crowded else (0, 3, 4, 5, 6)) if pairs else 5
+    if not pairs:
+        follow_ups = rng.choice((4, 5, 6, 7))
+    elif is_crowded:
+        follow_ups = rng.choice((2, 3, 4) if length == "short" else (2, 2, 3))
+    else:
+        follow_ups = rng.choice((0, 3, 4, 5, 6))
     pairs += dialogue(told, rng, follow_ups, wording)
     turns = []
     for question, answer in pairs:
