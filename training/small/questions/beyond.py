@@ -100,7 +100,7 @@ _ABSENT = (
 _ABSENT_FORMS = (
     "What does the figure say about {thing}?",
     "Does the figure mention {thing}?",
-    "Is there {thing} in the figure?",
+    "Does the figure show {thing}?",
     "What about {thing}?",
     "Can you see {thing}?",
     "Does it say anything about {thing}?",

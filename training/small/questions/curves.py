@@ -45,6 +45,8 @@ _TREND = (
     "What is the behaviour of {s}?",
     "Look at {s}: what does it do?",
     "Does {s} rise or fall?",
+    "By how much does {s} change?",
+    "From what to what does {s} go?",
     "What is the course of {s}?",
 )
 _RISES = (
@@ -261,6 +263,41 @@ _HIGHER_END = (
     "How do {s} and {t} compare at the right end?",
     "Final values of {s} and {t}?",
 )
+_END_HIGHEST = {
+    "last": (
+        "Which one ends highest?",
+        "Who is ahead at the end?",
+        "Which curve finishes on top?",
+        "Which of them is the highest at the right end?",
+        "Which has the largest final value?",
+        "highest at the end?",
+        "Which curve is on top in the end?",
+        "At the end, which one leads?",
+        "Which one has the highest last value?",
+    ),
+    "first": (
+        "Which one starts highest?",
+        "Who is ahead at the start?",
+        "Which curve starts on top?",
+        "Which of them is the highest at the left end?",
+        "Which has the largest initial value?",
+        "highest at the start?",
+        "At the beginning, which one leads?",
+        "Which one has the highest first value?",
+    ),
+}
+_WHERE_IS = (
+    "Where is {s} about {value}?",
+    "At which point does {s} reach {value}?",
+    "When does {s} reach {value}?",
+    "When is {s} at {value}?",
+    "At what place is {s} about {value}?",
+    "Where does {s} come to {value}?",
+    "For which x is {s} about {value}?",
+    "Where along the axis is {s} at {value}?",
+    "At which value of x does {s} equal {value}?",
+    "Where does {s} pass {value}?",
+)
 _ALL_AT = (
     "Compare them at {at}.",
     "What are the values at {at}?",
@@ -370,7 +407,7 @@ def trend_answer(scene: Scene, i: int) -> str | None:
     clause = course(scene.panel, scene.data, i, scene.rng)
     if clause:
         return f"{capital(clause)}."
-    top, bottom = scene.fact(i, "maximum"), scene.fact(i, "minimum")
+    top, bottom = scene.told_fact(i, "maximum"), scene.told_fact(i, "minimum")
     if not top or not bottom:
         return None
     return (
@@ -381,11 +418,11 @@ def trend_answer(scene: Scene, i: int) -> str | None:
 
 def extreme_answer(scene: Scene, i: int, kind: ExtremeKind) -> str | None:
     word = "highest" if kind == "maximum" else "lowest"
-    fact = scene.fact(i, kind)
+    fact = scene.told_fact(i, kind)
     if fact is not None:
         place = f" near {scene.x(i, fact.x)}{unit_of(scene.data.x)}" if fact.x is not None else ""
         return f"The {word} value of {scene.name(i)} is about {scene.y(i, fact.y)}{place}."
-    if scene.data.kind == "line" and scene.panel.series[i]:
+    if scene.fact(i, kind) is None and scene.data.kind == "line" and scene.panel.series[i]:
         return f"The {word} value of {scene.name(i)} was not read."
     return None
 
@@ -393,10 +430,14 @@ def extreme_answer(scene: Scene, i: int, kind: ExtremeKind) -> str | None:
 def end_answer(scene: Scene, i: int, kind: EndKind) -> str | None:
     if scene.data.kind != "line":
         return None
-    fact = scene.fact(i, kind)
+    fact = scene.told_fact(i, kind)
     if fact is not None:
         verb = "starts" if kind == "first" else "ends"
         return f"{capital(scene.name(i))} {verb} at about {scene.y(i, fact.y)}."
+    if scene.fact(i, kind) is not None:
+        # Of a curve that turns the prompt tells no ends, only the samples that are next to them.
+        shown = list(samples_told(scene.data, scene.series(i)))
+        return at_answer(scene, i, shown[0 if kind == "first" else -1]) if shown else None
     if scene.panel.series[i]:
         return f"The {'left' if kind == 'first' else 'right'} end of {scene.name(i)} was not read."
     return None
@@ -487,7 +528,7 @@ def value_not_told(scene: Scene) -> Sequence[Pair]:
     if len(places) < 2:
         return []
     if scene.rng.random() < 0.35:
-        fact = scene.fact(i, "last")
+        fact = scene.told_fact(i, "last")
         if fact is None:
             return []
         beyond = places[-1][0] + (places[-1][0] - places[0][0]) * scene.rng.choice((0.5, 1.0, 2.0))
@@ -583,7 +624,7 @@ def higher_end(scene: Scene) -> Sequence[Pair]:
     two = scene.two()
     if two is None or scene.data.kind != "line":
         return []
-    facts = [scene.fact(i, "last") for i in two]
+    facts = [scene.told_fact(i, "last") for i in two]
     if facts[0] is None or facts[1] is None or facts[0].y is None or facts[1].y is None:
         return []
     s, t = scene.name(two[0]), scene.name(two[1])
@@ -608,6 +649,36 @@ def all_at(scene: Scene) -> Sequence[Pair]:
         for i, one in zip(scene.claimed, shown, strict=True)
     ]
     return [(scene.ask(_ALL_AT, at=at), f"At {at}{unit_of(data.x)}, {listing(values)}.")]
+
+
+def end_highest(scene: Scene) -> Sequence[Pair]:
+    """Which of all curves is the highest at an end, where all ends are told and it is clear."""
+    data = scene.data
+    if data.kind != "line" or len(data.series) < 3 or len(scene.claimed_names) < len(data.series):
+        return []
+    kind: EndKind = scene.rng.choice(("first", "last"))
+    ends = [(i, fact.y) for i in scene.claimed if (fact := scene.told_fact(i, kind)) and fact.y is not None]
+    if len(ends) < len(data.series) or not scene.is_told_whole:
+        return []
+    (best, high), (_, second) = sorted(ends, key=lambda end: -end[1])[:2]
+    if apart(data.y, second, high) <= _CLEAR / 2:
+        return []
+    verb = "starts" if kind == "first" else "ends"
+    return [(scene.ask(_END_HIGHEST[kind]), f"{scene.name(best)} {verb} highest, at about {scene.y(best, high)}.")]
+
+
+def place_of_value(scene: Scene) -> Sequence[Pair]:
+    """Where a curve that rises or falls has one of the values that are told."""
+    i = scene.pick()
+    if scene.data.kind != "line" or trend_of(scene.series(i)) not in ("rises", "falls"):
+        return []
+    shown = samples_told(scene.data, scene.series(i))
+    lone = [at for at, value in shown.items() if list(shown.values()).count(value) == 1]
+    if not lone:
+        return []
+    at = scene.rng.choice(lone)
+    answer = at_answer(scene, i, at)
+    return [(scene.ask(_WHERE_IS, s=scene.name(i), value=shown[at]), answer)] if answer else []
 
 
 def which(scene: Scene) -> Sequence[Pair]:
@@ -654,7 +725,7 @@ def crossing_of_two(scene: Scene) -> Sequence[Pair]:
 def reaches(scene: Scene) -> Sequence[Pair]:
     """Whether a curve gets as high as a round number that is clearly above or below its highest value."""
     i = scene.pick()
-    fact, axis = scene.fact(i, "maximum"), scene.data.y
+    fact, axis = scene.told_fact(i, "maximum"), scene.data.y
     if fact is None or fact.y is None or axis.low is None or axis.high is None or axis.scale != "linear":
         return []
     value = axis.low + scene.rng.uniform(0.05, 1.0) * (axis.high - axis.low)
@@ -686,6 +757,8 @@ LINES = (
     Kind("yes or no: above", 0.9, above),
     Kind("higher at x", 0.8, higher_at),
     Kind("higher at the end", 0.5, higher_end),
+    Kind("highest at an end", 0.5, end_highest),
+    Kind("place of a value", 0.5, place_of_value),
     Kind("all at x", 0.7, all_at),
     Kind("which rise or fall", 0.8, which),
     Kind("crossing", 0.5, crossing),

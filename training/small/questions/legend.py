@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from data.synthetic import words
 from data.synthetic.write import listing
@@ -107,8 +108,9 @@ _LOWEST = (
     "Name the lowest one.",
     "Which one stays below the rest?",
 )
+ExtremeKind = Literal["maximum", "minimum"]
 _COUNT_WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
-_CLEAR = 0.06
+_CLEAR = 0.04
 """Share of the axis by which a value must lie above another to be called the higher one."""
 
 
@@ -165,22 +167,18 @@ def highest(scene: Scene) -> Sequence[Pair]:
             return [(question, f"{scene.name(i)} is the highest overall.")]
     if not scene.is_told_whole:
         return []
-    best = _best(scene)
-    both = zip(scene.panel.series, data.series, strict=True)
-    unread = [name for name, series in both if series.abstained or not series.points]
-    if unread:
-        if best is None or not all(unread) or len(unread) > 3 or len(scene.claimed) < 2:
-            return [(question, "Not all of them were read, so which one is the highest is not known.")]
-        verb = "was" if len(unread) == 1 else "were"
-        said = f"Of those that were read, {scene.name(best[0])} goes highest, to about {scene.y(best[0], best[1].y)}"
-        return [(question, f"{said}; {listing([str(name) for name in unread])} {verb} not read.")]
+    if partly := _of_those_read(scene, "maximum"):
+        return [(question, partly)]
+    if data.kind == "stacked_bar":
+        largest = [scene.name(i) for i in scene.claimed if _is_largest_everywhere(scene, i)]
+        if largest:
+            return [(question, f"{largest[0]} has the largest part everywhere.")]
+    best = _best(scene, "maximum")
     if best is None:
         return [(question, "None of them is clearly the highest overall.")]
     said = f"reaches the highest value, about {scene.y(best[0], best[1].y)}"
     at = f" at {best[1].x}" if data.kind in BARS and isinstance(best[1].x, str) else ""
     if data.kind == "stacked_bar":
-        if _is_largest_everywhere(scene, best[0]):
-            return [(question, f"{scene.name(best[0])} has the largest part everywhere.")]
         said = f"the largest part is that of {scene.name(best[0])}{at}"
         return [(question, f"No series is the highest everywhere; {said}.")]
     return [(question, f"None is the highest everywhere; {scene.name(best[0])} {said}{at}.")]
@@ -192,16 +190,47 @@ def _is_largest_everywhere(scene: Scene, i: int) -> bool:
     return all(x in own and own[x] > y for course in courses for x, y in course.items())
 
 
-def _best(scene: Scene) -> tuple[int, Fact] | None:
-    """The series that goes highest and how high, where that is told of all that were read and is clear."""
-    facts = [(i, scene.fact(i, "maximum")) for i in range(len(scene.data.series)) if scene.data.series[i].points]
-    known = [(i, fact) for i, fact in facts if fact is not None and fact.y is not None]
-    if len(known) < len(facts) or not known:
+def _of_those_read(scene: Scene, kind: ExtremeKind) -> str | None:
+    """What is known of the highest, or lowest, where a series was not read; None where all were."""
+    word = "highest" if kind == "maximum" else "lowest"
+    both = zip(scene.panel.series, scene.data.series, strict=True)
+    unread = [name for name, series in both if series.abstained or not series.points]
+    if not unread:
         return None
-    ranked = sorted(known, key=lambda one: -(one[1].y or 0.0))
-    if len(ranked) > 1 and apart(scene.data.y, ranked[1][1].y or 0.0, ranked[0][1].y or 0.0) <= _CLEAR:
+    best = _best(scene, kind)
+    if best is None or len(unread) > len(_COUNT_WORDS) or len(scene.claimed) < 2:
+        return f"Not all of them were read, so which one is the {word} is not known."
+    said = f"Of those that were read, {scene.name(best[0])} goes {word}, to about {scene.y(best[0], best[1].y)}"
+    others = f"{_COUNT_WORDS[len(unread)]} series"
+    if all(unread) and len(unread) <= 3:
+        others = listing([str(name) for name in unread])
+    return f"{said}; {others} {'was' if len(unread) == 1 else 'were'} not read."
+
+
+def _best(scene: Scene, kind: ExtremeKind) -> tuple[int, Fact] | None:
+    """The series that goes highest, or lowest, and to where, if that is told and clear.
+
+    A curve of which an end was not seen is compared by the samples that are told of it.
+    """
+    sign = 1 if kind == "maximum" else -1
+    known: list[tuple[float, int, Fact | None]] = []
+    for i, series in enumerate(scene.data.series):
+        if series.abstained or not series.points:
+            continue
+        fact = scene.told_fact(i, kind)
+        heights = [sign * height for height in heights_told(scene, i).values()]
+        if fact is not None and fact.y is not None:
+            heights = [sign * fact.y]
+        if not heights:
+            return None
+        known.append((max(heights), i, fact))
+    known.sort(key=lambda one: -one[0])
+    high, best, fact = known[0]
+    if fact is None or not scene.panel.series[best]:
         return None
-    return ranked[0] if scene.panel.series[ranked[0][0]] else None
+    if len(known) > 1 and apart(scene.data.y, sign * known[1][0], sign * high) <= _CLEAR:
+        return None
+    return best, fact
 
 
 def lowest(scene: Scene) -> Sequence[Pair]:
@@ -210,8 +239,10 @@ def lowest(scene: Scene) -> Sequence[Pair]:
     if len(data.series) < 2 or not scene.claimed_names or data.kind == "scatter" or not scene.is_told_whole:
         return []
     question = scene.ask(_LOWEST)
+    if partly := _of_those_read(scene, "minimum"):
+        return [(question, partly)]
     if len(scene.claimed) < len(data.series):
-        return [(question, "Not all of them were read, so which one is the lowest is not known.")]
+        return []
     courses = [heights_told(scene, i) for i in scene.claimed]
     common = set.intersection(*(set(course) for course in courses))
     if len(common) < 2 or data.kind == "stacked_bar":
@@ -220,10 +251,11 @@ def lowest(scene: Scene) -> Sequence[Pair]:
         others = [other for other in courses if other is not course]
         if all(course[x] < min(other[x] for other in others) for x in common):
             return [(question, f"{scene.name(i)} is the lowest overall.")]
-    means = sorted((sum(course[x] for x in common) / len(common)) for course in courses)
-    if apart(data.y, means[0], means[1]) > _CLEAR:
-        return []  # lowest on average is lowest as well, but nobody is taught to reckon
-    return [(question, "None of them is clearly the lowest overall.")]
+    best = _best(scene, "minimum")
+    if best is None:
+        return [(question, "None of them is clearly the lowest overall.")]
+    said = f"reaches the lowest value, about {scene.y(best[0], best[1].y)}"
+    return [(question, f"None is the lowest everywhere; {scene.name(best[0])} {said}.")]
 
 
 def heights_told(scene: Scene, i: int) -> dict[str, float]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from llava_graph.chart import Axis, Fact, FactKind, Panel, Series
-from llava_graph.chart_text import NumberWriter
+from llava_graph.chart import Axis, Chart, Fact, FactKind, Panel, Series
+from llava_graph.chart_text import NumberWriter, chart_rows
+from llava_graph.context import TEMPLATES
 from training.small import paragraphs
 from training.small.paragraphs import fact_of, unit_of, who
 from training.small.questions.wording import Asker
-from training.small.told import Told, ToldPanel
+from training.small.told import TEMPLATE, Told, ToldPanel
 
 Pair = tuple[str, str]
+
+_SAME = 0.01
+"""Share of the axis, besides what was read, within which the highest value of a curve is that of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Scene:
     rng: random.Random
     ask: Asker
     claimed: tuple[int, ...]
+    rows: list[str] = field(default_factory=list)
+    """The rows of the prompt that tell the series, once one was looked up."""
 
     @property
     def data(self) -> Panel:
@@ -72,6 +79,34 @@ class Scene:
 
     def fact(self, i: int, kind: FactKind) -> Fact | None:
         return fact_of(self.series(i), kind)
+
+    def told_fact(self, i: int, kind: FactKind) -> Fact | None:
+        """The fact as the prompt tells it: not at all, or without its place, or with the value of the end that it is
+        within what was read; the prompt does not tell the highest value of a curve that rises to it."""
+        fact = self.fact(i, kind)
+        if fact is None or fact.y is None:
+            return None
+        near = self.series(i).y_tolerance + _SAME
+        ends = [self.fact(i, "first"), self.fact(i, "last")] if kind in ("maximum", "minimum") else []
+        for one in (fact, *ends):
+            if one is None or one.y is None or self.span(one.y, fact.y) > near or not self._tells(i, one.y, is_y=True):
+                continue
+            return one if self._tells(i, one.x, is_y=False) else replace(one, x=None)
+        return None
+
+    def _tells(self, i: int, value: float | str | None, is_y: bool) -> bool:
+        """Whether the row of a series has the value."""
+        write = NumberWriter.of(self.data, self.series(i))
+        text = write.y(value) if is_y and not isinstance(value, str) else write.x(value)
+        return re.search(rf"(?<![\w.-]){re.escape(text)}(?!\w|\.\d)", self._row(i)) is not None
+
+    def _row(self, i: int) -> str:
+        if not self.rows:
+            limits = TEMPLATES[TEMPLATE].chart
+            assert limits is not None
+            self.rows.extend(chart_rows(Chart((self.data,)), limits)[1:])
+        name = self.series(i).name
+        return self.rows[i].removeprefix(f"- {name}:") if i < len(self.rows) else ""
 
     def name(self, i: int) -> str:
         return who(self.panel, self.data, i)

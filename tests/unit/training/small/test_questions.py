@@ -17,6 +17,7 @@ from llava_graph.chart import Axis, Chart, Panel, Point, Series
 from llava_graph.context_parts import ContextParts
 from llava_graph.curves import facts_of
 from llava_graph.ocr import Line
+from tests.harness.prompts import first_turn
 from training.small.composed import composed
 from training.small.paragraphs import is_grounded
 from training.small.questions import (
@@ -36,7 +37,7 @@ from training.small.questions import (
 from training.small.questions.legend import strange_name
 from training.small.questions.wording import Asker, misspelt
 from training.small.reading import Reading
-from training.small.told import Told, tell
+from training.small.told import TEMPLATE, Told, tell
 
 CROPS = ("low", "mid", "top")
 
@@ -205,6 +206,54 @@ def test_every_answer_is_confirmed() -> None:
         told = tell(figure.reading, figure.names, figure.caption(random.Random(seed)), ContextParts())
         for _, answer in dialogue(told, random.Random(seed), 25):
             assert is_grounded(told, answer), answer
+
+
+def test_every_number_of_an_answer_stands_in_the_prompt_or_the_question() -> None:
+    numbers = re.compile(r"\d+(?:\.\d+)?")
+    said = 0
+    for seed in range(40):
+        figure = composed(random.Random(seed))
+        told = tell(figure.reading, figure.names, figure.caption(random.Random(seed)), ContextParts())
+        prompt = set(numbers.findall(first_turn(TEMPLATE, told.context, "").text))
+        for question, answer in dialogue(told, random.Random(seed), 15):
+            assert set(numbers.findall(answer)) <= prompt | set(numbers.findall(question)), answer
+            said += 1
+    assert said > 400
+
+
+def test_end_that_the_prompt_does_not_tell_is_answered_by_the_sample_beside_it() -> None:
+    panel = line_panel({"Rye": (0.0, 9.0)})
+    places = [0.7 + i * 0.091 for i in range(101)]
+    turned = tuple(Point(x, 9.03 - (x - 6.31) ** 2 / 6, 10 * x, 0) for x in places)
+    told = told_of(replace(panel, series=(replace(panel.series[0], points=turned),)))
+    assert told.panels[0].data is not None
+    assert [fact.text for fact in told.panels[0].data.series[0].facts if fact.kind == "trend"] == ["peaks"]
+    assert answers_of(told, "end") == {"Rye starts at about 3.8.", "At 8, Rye is about 8.6."}
+
+
+def test_highest_at_an_end_is_told_where_it_is_clear() -> None:
+    told = told_of(line_panel({"Rye": (0.0, 9.0), "Oats": (7.0, 2.0), "Maize": (1.0, 5.0)}))
+    assert answers_of(told, "highest at an end") == {
+        "Rye ends highest, at about 9.",
+        "Oats starts highest, at about 7.",
+    }
+
+
+def test_lowest_is_the_one_below_all_others_or_the_one_that_goes_lowest() -> None:
+    told = told_of(line_panel({"Rye": (5.0, 9.0), "Oats": (1.0, 2.0)}))
+    assert answers_of(told, "lowest overall") == {"Oats is the lowest overall."}
+    told = told_of(line_panel({"Rye": (0.0, 9.0), "Oats": (9.0, 2.0)}))
+    assert answers_of(told, "lowest overall") == {
+        "None is the lowest everywhere; Rye reaches the lowest value, about 0."
+    }
+
+
+def test_place_of_a_value_is_one_that_is_told() -> None:
+    told = told_of(line_panel({"Rye": (0.0, 9.0)}))
+    for question, answer in pairs_of(told, "place of a value"):
+        place, value = re.fullmatch(r"At (\S+), Rye is about (\S+)\.", answer).groups()  # type: ignore[union-attr]
+        assert value in question
+        assert abs(float(value) - 0.9 * float(place)) < 0.05
 
 
 # Names that stand nowhere

@@ -215,3 +215,20 @@ def test_cloud_is_told_by_its_range_and_correlation() -> None:
                     assert f"correlation is {fact.y:.2f}" in text
                     told_clouds += 1
     assert told_clouds > 2
+
+
+def test_conversation_about_many_series_has_follow_ups_or_questions_alone() -> None:
+    asked, alone = 0, 0
+    for seed in range(150):
+        figure = composed(random.Random(seed))
+        told = tell(figure.reading, figure.names, figure.caption(random.Random(seed)), ContextParts())
+        if sum(len(panel.series) for panel in told.panels) < 6:
+            continue
+        turns = conversation_about(told, random.Random(seed))
+        alone += turns[0].text not in EXPLAINING
+        asked += len(turns) > 2
+    assert asked > 8
+    assert alone > 0
+
+
+EXPLAINING = {form for forms in EXPLAIN.values() for form in forms}
