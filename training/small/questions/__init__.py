@@ -112,7 +112,9 @@ _TOLD_OF_DATA = {kind.name for kind in (*curves.LINES, *curves.CLOUDS, *bars.BAR
 def _followed(scene: Scene, kind: str, pair: Pair) -> tuple[str, Pair] | None:
     """Now and then somebody doubts an answer about the data, or did not hear it."""
     chance = scene.rng.random()
-    if kind not in _TOLD_OF_DATA or chance >= _DOUBTED + _REPEATED or " not read" in pair[1]:
+    if kind not in _TOLD_OF_DATA or chance >= _DOUBTED + _REPEATED:
+        return None
+    if pair[1].startswith(("Yes", "No")) or " not read" in pair[1]:
         return None
     if chance < _DOUBTED:
         return "doubted", threads.sure(scene, pair)

@@ -91,9 +91,8 @@ _ABSENT = (
     "a confidence interval",
     "the standard deviation",
     "significance",
-    "the participants",
     "the hardware",
-    "the costs",
+    "a legend for the arrows",
     "a regression line",
     "the number of repetitions",
 )

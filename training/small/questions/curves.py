@@ -201,6 +201,11 @@ AT = (
     "At {at}, how large is {s}?",
     "What is the height of {s} at {at}?",
     "What value is plotted for {s} at {at}?",
+    "Please give me {s} at {at}.",
+    "What would you read for {s} at {at}?",
+    "How much is {s} at {at}?",
+    "Can you read {s} at {at}?",
+    "I need the value of {s} at {at}.",
     "Which value does {s} have at {at}?",
 )
 _COMPARED = (
@@ -420,7 +425,7 @@ def extreme_answer(scene: Scene, i: int, kind: ExtremeKind) -> str | None:
     word = "highest" if kind == "maximum" else "lowest"
     fact = scene.told_fact(i, kind)
     if fact is not None:
-        place = f" near {scene.x(i, fact.x)}{unit_of(scene.data.x)}" if fact.x is not None else ""
+        place = f" near {scene.x(i, fact.x)}{scene.x_unit}" if fact.x is not None else ""
         return f"The {word} value of {scene.name(i)} is about {scene.y(i, fact.y)}{place}."
     if scene.fact(i, kind) is None and scene.data.kind == "line" and scene.panel.series[i]:
         return f"The {word} value of {scene.name(i)} was not read."
@@ -447,7 +452,7 @@ def at_answer(scene: Scene, i: int, at: str) -> str | None:
     value = samples_told(scene.data, scene.series(i)).get(at) if scene.data.kind == "line" else None
     if value is None:
         return None
-    return f"At {at}{unit_of(scene.data.x)}, {scene.name(i)} is about {value}{unit_of(scene.data.y)}."
+    return f"At {at}{scene.x_unit}, {scene.name(i)} is about {value}{unit_of(scene.data.y)}."
 
 
 def place_of(scene: Scene, i: int) -> str | None:
@@ -514,7 +519,7 @@ def value_at(scene: Scene) -> Sequence[Pair]:
 
 
 def _unit_now_and_then(scene: Scene) -> str:
-    return unit_of(scene.data.x) if scene.rng.random() < 0.4 else ""
+    return scene.x_unit if scene.rng.random() < 0.4 else ""
 
 
 def value_not_told(scene: Scene) -> Sequence[Pair]:
@@ -600,7 +605,7 @@ def _crossing(scene: Scene, a: int, b: int) -> tuple[int, Fact] | None:
 def _crosses(scene: Scene, crossing: tuple[int, Fact]) -> str:
     i, fact = crossing
     other = scene.panel.series[fact.other or 0]
-    return f"{scene.panel.series[i]} and {other} cross near {scene.x(i, fact.x)}{unit_of(scene.data.x)}."
+    return f"{scene.panel.series[i]} and {other} cross near {scene.x(i, fact.x)}{scene.x_unit}."
 
 
 def higher_at(scene: Scene) -> Sequence[Pair]:
@@ -615,7 +620,7 @@ def higher_at(scene: Scene) -> Sequence[Pair]:
     s, t = scene.name(two[0]), scene.name(two[1])
     a, b = float(first[at]), float(second[at])
     unit = unit_of(scene.data.y)
-    said = f"At {at}{unit_of(scene.data.x)}, {s} is about {first[at]}{unit} and {t} about {second[at]}{unit}"
+    said = f"At {at}{scene.x_unit}, {s} is about {first[at]}{unit} and {t} about {second[at]}{unit}"
     end = "." if apart(scene.data.y, a, b) <= 0.02 else f", so {s if a > b else t} is higher."
     return [(scene.ask(_HIGHER_AT, s=s, t=t, at=at), said + end)]
 
@@ -648,7 +653,7 @@ def all_at(scene: Scene) -> Sequence[Pair]:
         f"{scene.name(i)} {'is ' if i == scene.claimed[0] else ''}about {one[at]}{unit}"
         for i, one in zip(scene.claimed, shown, strict=True)
     ]
-    return [(scene.ask(_ALL_AT, at=at), f"At {at}{unit_of(data.x)}, {listing(values)}.")]
+    return [(scene.ask(_ALL_AT, at=at), f"At {at}{scene.x_unit}, {listing(values)}.")]
 
 
 def end_highest(scene: Scene) -> Sequence[Pair]:

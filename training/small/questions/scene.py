@@ -118,6 +118,11 @@ class Scene:
     def x(self, i: int, value: float | str | None) -> str:
         return NumberWriter.of(self.data, self.series(i)).x(value)
 
+    @property
+    def x_unit(self) -> str:
+        """The unit behind a place along x; an axis that was not calibrated has places such as "40 % of the width"."""
+        return unit_of(self.data.x) if self.data.x.scale is not None else ""
+
     def span(self, low: float, high: float) -> float:
         """How far two values lie apart, as a share of what the vertical axis shows; of a log axis, as a ratio."""
         return apart(self.data.y, low, high)

@@ -256,6 +256,23 @@ def test_place_of_a_value_is_one_that_is_told() -> None:
         assert abs(float(value) - 0.9 * float(place)) < 0.05
 
 
+def test_place_on_an_axis_that_was_not_calibrated_has_no_unit() -> None:
+    panel = line_panel({"Rye": (0.0, 9.0)})
+    points = tuple(Point(f"{10 * i} % of the width", 0.9 * i, i, 0) for i in range(11))
+    rye = replace(panel.series[0], points=points)
+    told = told_of(replace(panel, x=Axis("Time (s)", None, "s"), series=(rye,)))
+    (scene,) = scenes_of(told, random.Random(1), "train")
+    assert curves.at_answer(scene, 0, "20 % of the width") == "At 20 % of the width, Rye is about 1.8."
+
+
+def test_reading_is_repeated_to_somebody_who_doubts_it() -> None:
+    told = told_of(line_panel({"Rye": (0.0, 9.0)}))
+    pairs = [pair for seed in range(60) for pair in dialogue(told, random.Random(seed), 12)]
+    doubted = [at for at, (_, answer) in enumerate(pairs) if answer.startswith("That is what was read. ")]
+    assert len(doubted) > 5
+    assert all(pairs[at][1] == f"That is what was read. {pairs[at - 1][1]}" for at in doubted)
+
+
 # Names that stand nowhere
 
 
