@@ -229,9 +229,19 @@ def extreme_answer(scene: Scene, i: int, kind: ExtremeKind) -> str:
     fact = scene.fact(i, kind)
     of = f" of {scene.panel.series[i]}" if len(scene.data.series) > 1 else ""
     if fact is None or not fact.x:  # two are as high, or one was not read
-        return f"No single {word} bar{of} was read."
+        return f"No single {word} bar{of} was read.{_rivals(scene, i, kind)}"
     lead = f"For {scene.panel.series[i]}, the" if of else "The"
     return f"{lead} {word} bar is {scene.x(i, fact.x)} at about {scene.y(i, fact.y)}."
+
+
+def _rivals(scene: Scene, i: int, kind: ExtremeKind) -> str:
+    """The two bars of which one is the highest, or lowest, with their values, where all bars are told."""
+    points = points_told(scene, i)
+    if not 2 <= len(points) == len(scene.series(i).points) or len(points) < len(scene.data.x.categories):
+        return ""
+    one, other = sorted(points, key=lambda point: point.y, reverse=kind == "maximum")[:2]
+    values = f"{one.x} is at about {scene.y(i, one.y)} and {other.x} at about {scene.y(i, other.y)}"
+    return f" {_lead(scene, i)}{values}."
 
 
 def value_answer(scene: Scene, i: int, point: Point) -> str:
@@ -354,7 +364,9 @@ def _ranking(scene: Scene, i: int) -> list[Point] | None:
     if not 3 <= len(points) == len(scene.series(i).points) or len(points) < len(scene.data.x.categories):
         return None
     ranked = sorted(points, key=lambda point: -point.y)
-    if any(apart(scene.data.y, a.y, b.y) <= _SAME for a, b in itertools.pairwise(ranked)):
+    read_to = max(_SAME, 2 * scene.series(i).y_tolerance)
+    top = scene.fact(i, "maximum")
+    if top is None or not top.x or any(apart(scene.data.y, a.y, b.y) <= read_to for a, b in itertools.pairwise(ranked)):
         return None
     return ranked
 

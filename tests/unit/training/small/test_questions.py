@@ -164,6 +164,14 @@ def test_bars_are_ranked_and_listed() -> None:
     assert answers_of(told, "all values") == {"low is at about 1, mid at about 9 and top at about 5."}
 
 
+def test_bars_that_are_as_high_are_both_told_and_not_ranked() -> None:
+    told = told_of(bar_panel({None: (9.0, 3.0, 9.0)}))
+    said = answers_of(told, "highest or lowest bar")
+    assert "No single highest bar was read. low is at about 9 and top at about 9." in said
+    assert not answers_of(told, "ranking")
+    assert not answers_of(told, "second highest")
+
+
 def test_bar_that_was_not_read_is_said_not_to_be() -> None:
     told = told_of(bar_panel({None: (1.0, 9.0)}), texts=CROPS)
     assert answers_of(told, "bar not read") == {"The bar for top was not read."}

@@ -115,7 +115,7 @@ def test_no_highest_bar_is_told_where_none_is_known(heights: tuple[float, ...]) 
     panel = replace(panel, series=facts_of(panel))
     told = tell(Reading("", 9, 9, (), Chart((panel,))), (), "", ContextParts())
     answers = [answer for seed in range(30) for _, answer in dialogue(told, random.Random(seed), 9)]
-    assert "No single highest bar was read." in answers
+    assert any(answer.startswith("No single highest bar was read.") for answer in answers)
     assert not any(answer.startswith("The highest bar is") for answer in answers)
 
 
