@@ -10,7 +10,7 @@ from data.synthetic.write import listing
 from llava_graph.chart import Point
 from llava_graph.context import TEMPLATES
 from training.small.paragraphs import trend_of
-from training.small.questions.scene import Kind, Pair, Scene, apart
+from training.small.questions.scene import Kind, Pair, Scene, apart, link
 from training.small.told import TEMPLATE
 
 ExtremeKind = Literal["maximum", "minimum"]
@@ -328,7 +328,7 @@ def series_at(scene: Scene) -> Sequence[Pair]:
     place = scene.rng.choice(common)
     s, t = scene.name(two[0]), scene.name(two[1])
     a, b = at[0][place], at[1][place]
-    said = f"For {place}, {s} is at about {scene.y(two[0], a)} and {t} at about {scene.y(two[1], b)}"
+    said = f"For {place}, {s} is at about {scene.y(two[0], a)} and {t} {link(t)}at about {scene.y(two[1], b)}"
     end = "." if apart(scene.data.y, a, b) <= _SAME else f", so {s if a > b else t} is higher."
     return [(scene.ask(_SERIES_AT, s=s, t=t, c=place), said + end)]
 
@@ -343,7 +343,7 @@ def all_at(scene: Scene) -> Sequence[Pair]:
         return []
     place = scene.rng.choice(common)
     values = [
-        f"{scene.name(i)} {'is ' if i == scene.claimed[0] else ''}at about {scene.y(i, one[place])}"
+        f"{scene.name(i)} {'is ' if i == scene.claimed[0] else link(scene.name(i))}at about {scene.y(i, one[place])}"
         for i, one in zip(scene.claimed, at, strict=True)
     ]
     return [(scene.ask(_ALL_AT, c=place), f"For {place}, {listing(values)}.")]

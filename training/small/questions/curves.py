@@ -11,7 +11,7 @@ from llava_graph.chart import Fact
 from training.small import paragraphs
 from training.small.paragraphs import course, samples_told, trend_of, unit_of
 from training.small.questions.legend import heights_told
-from training.small.questions.scene import Kind, Pair, Scene, apart, capital
+from training.small.questions.scene import Kind, Pair, Scene, apart, capital, link
 
 _TREND = (
     "How does {s} behave?",
@@ -620,7 +620,7 @@ def higher_at(scene: Scene) -> Sequence[Pair]:
     s, t = scene.name(two[0]), scene.name(two[1])
     a, b = float(first[at]), float(second[at])
     unit = unit_of(scene.data.y)
-    said = f"At {at}{scene.x_unit}, {s} is about {first[at]}{unit} and {t} about {second[at]}{unit}"
+    said = f"At {at}{scene.x_unit}, {s} is about {first[at]}{unit} and {t} {link(t)}about {second[at]}{unit}"
     end = "." if apart(scene.data.y, a, b) <= 0.02 else f", so {s if a > b else t} is higher."
     return [(scene.ask(_HIGHER_AT, s=s, t=t, at=at), said + end)]
 
@@ -650,7 +650,7 @@ def all_at(scene: Scene) -> Sequence[Pair]:
     at = scene.rng.choice(common)
     unit = unit_of(data.y)
     values = [
-        f"{scene.name(i)} {'is ' if i == scene.claimed[0] else ''}about {one[at]}{unit}"
+        f"{scene.name(i)} {'is ' if i == scene.claimed[0] else link(scene.name(i))}about {one[at]}{unit}"
         for i, one in zip(scene.claimed, shown, strict=True)
     ]
     return [(scene.ask(_ALL_AT, at=at), f"At {at}{scene.x_unit}, {listing(values)}.")]
@@ -761,10 +761,10 @@ LINES = (
     Kind("compare two", 0.8, compared),
     Kind("yes or no: above", 0.9, above),
     Kind("higher at x", 0.8, higher_at),
-    Kind("higher at the end", 0.5, higher_end),
-    Kind("highest at an end", 0.5, end_highest),
+    Kind("higher at the end", 0.7, higher_end),
+    Kind("highest at an end", 1.2, end_highest),
     Kind("place of a value", 0.5, place_of_value),
-    Kind("all at x", 0.7, all_at),
+    Kind("all at x", 1.1, all_at),
     Kind("which rise or fall", 0.8, which),
     Kind("crossing", 0.5, crossing),
     Kind("crossing of two", 0.7, crossing_of_two),

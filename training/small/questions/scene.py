@@ -135,6 +135,11 @@ def apart(axis: Axis, low: float, high: float) -> float:
     return abs(high - low) / extent if extent else 0.0
 
 
+def link(name: str) -> str:
+    """The verb that a series needs in a list of values: "5 about 6" would be two numbers."""
+    return "" if any(char.isalpha() for char in name) else "is "
+
+
 Make = Callable[[Scene], Sequence[Pair]]
 
 

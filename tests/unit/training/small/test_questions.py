@@ -143,6 +143,12 @@ def test_two_curves_are_compared_at_a_place_with_both_values() -> None:
     assert "At 0, Oats is about 9 and Rye about 0, so Oats is higher." in said
 
 
+def test_curves_that_are_named_by_numbers_are_compared_too() -> None:
+    told = told_of(line_panel({"20": (0.0, 9.0), "50": (9.0, 0.0)}))
+    assert "At 10, 20 is about 9 and 50 is about 0, so 20 is higher." in answers_of(told, "higher at x")
+    assert "At 10, 20 is about 9 and 50 is about 0." in answers_of(told, "all at x")
+
+
 def test_value_at_a_place_that_is_not_told_is_not_made_up() -> None:
     told = told_of(line_panel({"Rye": (0.0, 9.0)}))
     said = answers_of(told, "value not told")
