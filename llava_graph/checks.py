@@ -129,6 +129,11 @@ _UNDECIDED = _Judged("unsupported")
 
 _DENIED = re.compile(r"\bno (?:such |curve |series |bar )?$", re.IGNORECASE)
 
+_ABSENT = re.compile(
+    r"\bthere is no ([^!?;\n]{1,80}?) in (?:this|the) (?:figure|chart|plot|graph|panel)\b", re.IGNORECASE
+)
+"""A name that is said not to be there: of "Run 7" neither the word nor the number is claimed of the figure."""
+
 _OF_RANGE = frozenset(("between", "from", "range", "ranges"))
 _OF_CORRELATION = frozenset(("correlation", "correlated", "r"))
 """Words before a number, in its sentence, that say which number of a cloud of points it is."""
@@ -149,6 +154,9 @@ class _Checker:
         self._printed |= {number.value for text in sources for number in numbers_in(text)}
         self._line_of = self._numbers_by_line()
         self._spoken = self._numbers_that_are_no_ticks()
+        self._absent = bytearray(len(answer))
+        for found in _ABSENT.finditer(answer):
+            self._absent[found.start(1) : found.end(1)] = b"\x01" * (found.end(1) - found.start(1))
 
     def checks(self) -> list[Check]:
         found: dict[tuple[int, int], Check] = {}
@@ -801,7 +809,7 @@ class _Checker:
                     next_mention += 1
                 facts_near = self._facts_of_sentence(named)
             index = token_at.get(number.start)
-            if index is not None and counts_or_refers(tokens, index):
+            if self._absent[number.start] or (index is not None and counts_or_refers(tokens, index)):
                 continue
             yield self._other_number(number, () if number.start in levels else facts_near)
 
@@ -842,6 +850,7 @@ class _Checker:
         for mark in unsupported(self._answer, [*(line.text for line in self._lines), self._caption, *read]):
             # "There is no Zorb" claims of no name that it stands in the figure.
             is_denied = _DENIED.search(self._answer, max(mark.start - 20, 0), mark.start) is not None
+            is_denied = is_denied or bool(self._absent[mark.start])
             if mark.kind == "name" and not is_denied:
                 yield Check(mark.start, mark.end, "name", "unsupported")
 

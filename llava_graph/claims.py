@@ -240,6 +240,8 @@ def _pattern(*parts: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
+_LISTED_AT = rf"(?P<subject>{_NP}S{_AFTER_NAME})[be]?{_NUM}(?P<level>[NV])"
+
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     # "A rises", "A shows an increase", "A: rises", "there is an increase in A", "A stays constant"
     ("trend", _pattern(_SUBJECT, _VERB)),
@@ -289,6 +291,12 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("at", _pattern(rf"^A[tX=w]{{0,3}}(?P<at>[NK])X?,(?P<subject>{_NP}S{_AFTER_NAME})b", _NUM, r"(?P<level>[NV])")),
     ("at", _pattern(rf"^f(?P<at>C),(?P<subject>{_NP}S{_AFTER_NAME})[be]", _NUM, r"(?P<level>[NV])")),
     ("at", _pattern(_SUBJECT, "[be]", _NUM, r"(?P<level>[NV])[Af][tX=w]{0,3}(?P<at>[NKC])X?")),
+    # "At 20, A is 3, B 5 and C 4": the second to the fourth of such a list
+    *(
+        ("at", _pattern(rf"^(?:{where},)(?:{_NP}S[be]?{_NUM}[NV](?:,&|,|&)){{{count}}}", _LISTED_AT))
+        for where in (r"A[tX=w]{0,3}(?P<at>[NK])X?", "f(?P<at>C)")
+        for count in (1, 2, 3)
+    ),
     # "A and B cross near 20"
     (
         "crossing",
@@ -735,6 +743,8 @@ class _Reader:
     ) -> None:
         if len(items) > 2 and items[0].symbol in "NK" and re.match(r"[NK][,)]", text):
             items, text = items[2:], text[2:]  # the number of an item in a list
+        if len(items) > 2 and items[0].word in ("yes", "no") and text[1] in ",:":
+            items, text = items[2:], text[2:]  # "No, A rises" denies the question, not the statement
         text = _INDEPENDENT.sub(lambda match: "k" * len(match[0]), text)
         used = bytearray(len(items))
         for clause, first, past in _clauses(text):

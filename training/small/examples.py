@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,13 @@ few gives the flat curve the numbers of its neighbour."""
 _LONE_KEPT = 0.5
 """Of the figures without several named series, a third of all: they are learned long before the others."""
 _CROWDED = 5
-"""From so many series on, explanations are no long ones and fewer questions follow, so that an example does not get too
-long."""
+"""From so many series on, explanations are no long ones, and no more questions follow than an example has room for."""
+_TOKENS_OF_A_QUESTION = 42
+"""With its answer and the marks of two turns."""
+_MARGIN = 60
+"""Tokens left free, since lengths are estimated."""
+_QUESTIONS_ALONE = 0.2
+"""Share of the conversations that begin with a question rather than with an explanation."""
 _CHUNK = 8
 
 _SEEDS_OF_A_WORKER = 50_000
@@ -103,20 +109,39 @@ class Tokenized:
 def conversation_about(told: Told, rng: random.Random, wording: Wording = "train") -> tuple[Turn, ...]:
     """An explanation and a few follow-up questions, or now and then questions alone."""
     pairs = []
-    is_crowded = any(len(panel.series) >= _CROWDED for panel in told.panels)
+    is_crowded = sum(len(panel.series) for panel in told.panels) >= _CROWDED
     weights = _CROWDED_LENGTH_WEIGHTS if is_crowded else _LENGTH_WEIGHTS
-    if rng.random() < 0.85:
-        length = rng.choices(list(weights), weights=list(weights.values()))[0]
+    length = rng.choices(list(weights), weights=list(weights.values()))[0]
+    room = LENGTHS[-1] - _tokens_about(_prompt(told)) - _MARGIN if is_crowded else LENGTHS[-1]
+    if rng.random() >= _QUESTIONS_ALONE:
         question = EXPLAIN["medium"][0] if length == "medium" and rng.random() < 0.6 else None
         answer = explanation(told, rng, length)
+        if is_crowded and length == "medium" and _tokens_about(answer) > room:
+            length, question = "short", None
+            answer = explanation(told, rng, length)
         if answer:
             pairs.append((question or worded(EXPLAIN[length], rng, wording), answer))
-    follow_ups = rng.choice((0, 1, 2) if is_crowded else (0, 3, 4, 5, 6)) if pairs else 5
+            room -= _tokens_about(answer) if is_crowded else 0
+    follow_ups = rng.choice((2, 3, 4) if is_crowded else (0, 3, 4, 5, 6)) if pairs else rng.choice((4, 5, 6, 7))
+    if is_crowded:
+        follow_ups = max(min(follow_ups, room // _TOKENS_OF_A_QUESTION), 0 if pairs else 1)
     pairs += dialogue(told, rng, follow_ups, wording)
     turns = []
     for question, answer in pairs:
         turns += [Turn("user", question), Turn("assistant", answer)]
     return tuple(turns)
+
+
+def _prompt(told: Told) -> str:
+    return "\n".join(map(str, conversation(TEMPLATE, told.context, (Turn("user", ""),), {"type": "image"})[0]))
+
+
+def _tokens_about(text: str) -> int:
+    """About how many tokens a text has, within a tenth: each digit is one."""
+    digits = sum(char.isdigit() for char in text)
+    signs = sum(not char.isalnum() and not char.isspace() for char in text)
+    words = len(re.findall(r"[^\W\d_]+", text))
+    return round(1.15 * digits + 1.54 * words + 0.83 * signs)
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, example: Example) -> Tokenized:

@@ -260,6 +260,32 @@ def test_name_that_is_said_not_to_be_there_is_no_unsupported_name() -> None:
     assert (found.kind, found.verdict) == ("name", "unsupported")
 
 
+def test_numbered_name_that_is_said_not_to_be_there_claims_no_number() -> None:
+    lines = [Line("Run 1", (0, 0, 10, 10), 0.99)]
+    assert checks("There is no Run 17 in this figure.", lines) == []
+    assert checks("There is no 0.25 in this figure.", lines) == []
+    (found,) = checks("There is no Run 17 in this figure, but Run 1 reaches 42.", lines)
+    assert (found.kind, found.verdict, found.start) == ("number", "unsupported", 53)
+
+
+def test_no_before_a_statement_denies_the_question_alone() -> None:
+    assert verdicts("growth", "No, Vodira rises from 0.02 to 1.45.") == [
+        ("rises", "read"),
+        ("0.02", "read"),
+        ("1.45", "read"),
+    ]
+    assert verdicts("growth", "No, Vodira falls.") == [("falls", "contradicted")]
+    assert "contradicted" not in dict(verdicts("growth", "No, Vodira never falls.")).values()
+    assert "contradicted" not in dict(verdicts("growth", "No Vodira falls.")).values()
+
+
+def test_each_value_of_a_list_at_one_place_is_that_of_its_curve() -> None:
+    told = "At 0 h, Vodira is about 0.02, Kestrol B about 0.95 and Mura-7 about 0.1."
+    assert {verdict for _, verdict in verdicts("growth", told)} == {"read"}
+    swapped = "At 0 h, Vodira is about 0.02, Kestrol B about 0.1 and Mura-7 about 0.95."
+    assert [stretch for stretch, verdict in verdicts("growth", swapped) if verdict == "contradicted"] == ["0.1", "0.95"]
+
+
 def test_stretch_along_x_is_no_wrong_value() -> None:
     assert "contradicted" not in dict(verdicts("growth", "Kestrol B increases from 10 to 20.")).values()
     assert "contradicted" not in dict(verdicts("growth", "Vodira rises from 10 to 20 h.")).values()
