@@ -10,7 +10,7 @@ from typing import Literal
 from data.synthetic import words
 from data.synthetic.write import listing
 from llava_graph.chart import Fact
-from training.small import paper_words
+from training.small import paper_names, paper_words
 from training.small.paragraphs import BARS, samples_told
 from training.small.questions.scene import Kind, Pair, Scene, apart
 from training.small.told import Told
@@ -337,10 +337,10 @@ def _candidate(names: Sequence[str], rng: random.Random) -> str | None:
     if own and chance < 0.35:
         return _nearly(own, rng)
     if own and chance < 0.5:
-        rows = [row for row in (*paper_words.LEGENDS, *paper_words.NUMBERS) if own in row]
+        rows = [row for row in (*paper_words.LEGENDS, *paper_words.CATEGORIES) if own in row]
         return rng.choice(rng.choice(rows)) if rows else None
     if chance < 0.65:
-        return rng.choice(rng.choice(paper_words.LEGENDS))
+        return paper_names.legend(1, rng)[0]
     return words.names(rng, "train", 1)[0]
 
 
