@@ -76,7 +76,7 @@ PLANS = {
     "gpu": Plan(
         steps=3000,
         batch_size=32,
-        lr=1e-3,
+        lr=1.5e-3,
         warmup_steps=60,
         rank=48,
         alpha=48,

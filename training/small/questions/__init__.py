@@ -17,7 +17,7 @@ from training.small.paragraphs import BARS, is_grounded
 from training.small.questions import axes, bars, beyond, curves, legend, threads, unread
 from training.small.questions.scene import Kind, Pair, Scene, scene_of
 from training.small.questions.wording import EXPLAIN, Asker, Wording, worded
-from training.small.told import Told, ToldPanel
+from training.small.told import Told
 
 __all__ = ["EXPLAIN", "Wording", "dialogue", "worded"]
 
@@ -58,7 +58,7 @@ def drawn(told: Told, rng: random.Random, count: int, wording: Wording = "train"
 def _drawing(told: Told, rng: random.Random, wording: Wording) -> Iterator[tuple[str, Scene, Sequence[Pair]]]:
     """Questions in the order in which they are drawn, until a number of draws that bring nothing new."""
     scenes = scenes_of(told, rng, wording)
-    kinds = [(kind, scene) for scene in scenes for kind in kinds_of(scene.panel)]
+    kinds = [(kind, scene) for scene in scenes for kind in kinds_of(scene)]
     weights = [kind.weight for kind, _ in kinds]
     for _ in range(_TRIES * len(kinds)):
         at = rng.choices(range(len(kinds)), weights)[0]
@@ -78,14 +78,14 @@ def scenes_of(told: Told, rng: random.Random, wording: Wording) -> list[Scene]:
     return scenes
 
 
-def kinds_of(panel: ToldPanel) -> tuple[Kind, ...]:
+def kinds_of(scene: Scene) -> tuple[Kind, ...]:
     """What can be asked of a panel."""
     shared: tuple[Kind, ...] = (*axes.KINDS, *legend.KINDS, legend.STRANGER, *beyond.KINDS)
-    data = panel.data
+    data = scene.panel.data
     if data is None:
         return (*shared, *unread.OF_NOTHING)
     shared = (*shared, *unread.KINDS)
-    if all(series.abstained or not series.points for series in data.series):
+    if not scene.claimed:  # nothing was read, or only series that have no name to ask for them by
         return shared
     shared = (*shared, *threads.KINDS)
     if len(data.series) > 1:

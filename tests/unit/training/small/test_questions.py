@@ -80,7 +80,7 @@ def pairs_of(told: Told, kind: str, times: int = 60) -> list[tuple[str, str]]:
     rng = random.Random(1)
     found = []
     for scene in scenes_of(told, rng, "train"):
-        for make in [one.make for one in kinds_of(scene.panel) if one.name == kind]:
+        for make in [one.make for one in kinds_of(scene) if one.name == kind]:
             found += [confirmed_by(told, scene, pair) for _ in range(times) for pair in make(scene)]
     return [pair for pair in found if pair is not None]
 
@@ -361,3 +361,12 @@ def test_names_are_never_misspelt(seed: int) -> None:
     assert "{s}" in form
     assert "{other}" in form
     assert form != "What is the highest value of {s} and {other}?"
+
+
+def test_nothing_is_asked_of_series_that_have_no_name_among_others() -> None:
+    """Which "one curve" is meant could not be said."""
+    panel = line_panel({"A": None, "B": (1.0, 4.0)})
+    unnamed = replace(panel, series=(panel.series[0], replace(panel.series[1], name=None)))
+    for seed in range(60):
+        dialogue(told_of(unnamed), random.Random(seed), 6)
+    assert not {kind.name for kind in kinds_of(scenes_of(told_of(unnamed), random.Random(0), "train")[0])} & {"trend"}
